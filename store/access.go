@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Access answers what one user may read. It is computed from role, groups, grants and subscriptions at one moment;
+// Version tells whether that moment has passed. What is not in it does not exist for the user.
+type Access struct {
+	User      User
+	Version   int64           // of all access data; compare with Store.AccessVersion
+	ChangedAt time.Time       // when access data last changed
+	Tables    []Table         // what the user reads, by folder and name
+	Datasets  []Dataset       // what the user may read, optional ones included, by name
+	Enabled   map[string]bool // optional datasets that the user switched on
+
+	ids map[int64]struct{}
+}
+
+// CanRead tells whether the user reads this table.
+func (a *Access) CanRead(tableID int64) bool {
+	_, ok := a.ids[tableID]
+	return ok
+}
+
+// AccessVersion is a number that grows with every change of who may read what. It is one cheap read.
+func (s *Store) AccessVersion(ctx context.Context) (int64, error) {
+	var v int64
+	if err := s.r.QueryRowContext(ctx, `SELECT access_version FROM state`).Scan(&v); err != nil {
+		return 0, fmt.Errorf("database: %w", err)
+	}
+	return v, nil
+}
+
+// Access computes what a user may read. A suspended user reads nothing.
+func (s *Store) Access(ctx context.Context, userID int64) (*Access, error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	defer tx.Rollback()
+	a := &Access{ids: map[int64]struct{}{}, Enabled: map[string]bool{}}
+	var changed int64
+	if err := tx.QueryRowContext(ctx, `SELECT access_version, access_changed_at FROM state`).Scan(&a.Version, &changed); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	a.ChangedAt = fromNanos(changed)
+	if a.User, err = userWhere(ctx, tx, "u.id = ?", userID); err != nil {
+		return nil, err
+	}
+	if !a.User.SuspendedAt.IsZero() {
+		return a, nil
+	}
+	granted, err := stringSet(ctx, tx, `SELECT dataset FROM grants WHERE user_id = ?
+		UNION SELECT g.dataset FROM grants g JOIN group_members m ON m.group_id = g.group_id WHERE m.user_id = ?`, userID, userID)
+	if err != nil {
+		return nil, err
+	}
+	on, err := stringSet(ctx, tx, `SELECT dataset FROM subscriptions WHERE user_id = ? AND enabled`, userID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := datasets(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	may := map[string]Dataset{}
+	for _, d := range all {
+		if mayRead(a.User.Role, d, granted) {
+			may[d.Name] = d
+			a.Datasets = append(a.Datasets, d)
+		}
+	}
+	for _, d := range a.Datasets {
+		if d.Optional && on[d.Name] && requirementMet(d, may, on) {
+			a.Enabled[d.Name] = true
+		}
+	}
+	explicit, chosen, err := tableChoice(ctx, tx, userID)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := collect(ctx, tx, scanTable, tableQuery+` WHERE removed_at = 0 ORDER BY folder, name`)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		d, ok := may[t.Dataset]
+		if !ok || (d.Optional && !a.Enabled[d.Name]) || (explicit && !chosen[t.Name]) {
+			continue
+		}
+		a.ids[t.ID] = struct{}{}
+		a.Tables = append(a.Tables, t)
+	}
+	return a, nil
+}
+
+func mayRead(role Role, d Dataset, granted map[string]bool) bool {
+	switch {
+	case role == Admin, granted[d.Name]:
+		return true
+	case d.Access == PrivateAccess:
+		return role == PrivateAnalyst
+	}
+	return d.Access == OpenAccess
+}
+
+// requirementMet follows `requires` to its end: a dataset counts only when all that it builds on is readable and on.
+func requirementMet(d Dataset, may map[string]Dataset, on map[string]bool) bool {
+	for range len(may) + 1 { // a circle of requirements ends here, unmet
+		if d.Requires == "" {
+			return true
+		}
+		next, ok := may[d.Requires]
+		if !ok || (next.Optional && !on[next.Name]) {
+			return false
+		}
+		d = next
+	}
+	return false
+}
+
+func tableChoice(ctx context.Context, tx *sql.Tx, userID int64) (explicit bool, chosen map[string]bool, err error) {
+	var mode string
+	if err := tx.QueryRowContext(ctx, `SELECT table_mode FROM users WHERE id = ?`, userID).Scan(&mode); err != nil {
+		return false, nil, fmt.Errorf("database: %w", err)
+	}
+	chosen, err = stringSet(ctx, tx, `SELECT table_name FROM table_subscriptions WHERE user_id = ? AND enabled`, userID)
+	return mode == "explicit", chosen, err
+}
+
+func stringSet(ctx context.Context, q querier, query string, args ...any) (map[string]bool, error) {
+	list, err := collect(ctx, q, func(rows *sql.Rows) (string, error) {
+		var v string
+		return v, rows.Scan(&v)
+	}, query, args...)
+	set := make(map[string]bool, len(list))
+	for _, v := range list {
+		set[v] = true
+	}
+	return set, err
+}
+
+// Grant lets a user (or, with group set, a group) read a dataset whatever its visibility.
+func (s *Store) Grant(ctx context.Context, actor, who string, group bool, dataset string) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		all, err := datasets(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(all, func(d Dataset) bool { return d.Name == dataset }) {
+			return refuse(NotFound, "see `aida table list` for the names", "dataset %s does not exist", dataset)
+		}
+		column, id, err := grantee(ctx, tx, who, group)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO grants (dataset, `+column+`, created_at) VALUES (?, ?, ?)`, dataset, id, nanos(s.now()))
+		if err != nil {
+			return fmt.Errorf("grant %s to %s: %w", dataset, who, err)
+		}
+		if n, _ := res.RowsAffected(); n == 0 {
+			return nil
+		}
+		return s.audit(ctx, tx, actor, "grant.add", who, "dataset "+dataset)
+	})
+}
+
+// Revoke takes a grant back.
+func (s *Store) Revoke(ctx context.Context, actor, who string, group bool, dataset string) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		column, id, err := grantee(ctx, tx, who, group)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `DELETE FROM grants WHERE dataset = ? AND `+column+` = ?`, dataset, id)
+		if err != nil {
+			return fmt.Errorf("revoke %s from %s: %w", dataset, who, err)
+		}
+		if n, _ := res.RowsAffected(); n == 0 {
+			return refuse(NotFound, "see `aida analyst show "+who+"`", "%s has no grant on dataset %s", who, dataset)
+		}
+		return s.audit(ctx, tx, actor, "grant.remove", who, "dataset "+dataset)
+	})
+}
+
+// Grants lists the datasets that a user was granted by name, not through groups.
+func (s *Store) Grants(ctx context.Context, user string) ([]string, error) {
+	u, err := s.UserByName(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.r, func(rows *sql.Rows) (string, error) {
+		var v string
+		return v, rows.Scan(&v)
+	}, `SELECT dataset FROM grants WHERE user_id = ? ORDER BY dataset`, u.ID)
+}
+
+func grantee(ctx context.Context, tx *sql.Tx, who string, group bool) (column string, id int64, err error) {
+	if group {
+		g, err := groupByName(ctx, tx, who)
+		return "group_id", g.ID, err
+	}
+	u, err := userByName(ctx, tx, who)
+	return "user_id", u.ID, err
+}

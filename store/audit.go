@@ -1,0 +1,38 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// AuditEntry is one line of the audit log: who did what to whom. Detail never holds a secret.
+type AuditEntry struct {
+	ID      int64     `json:"id"`
+	At      time.Time `json:"at"`
+	Actor   string    `json:"actor"`
+	Action  string    `json:"action"`
+	Subject string    `json:"subject"`
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// Audit lists the newest entries first, at most limit of them, older than the entry before (0 = from the newest).
+func (s *Store) Audit(ctx context.Context, before int64, limit int) ([]AuditEntry, error) {
+	return collect(ctx, s.r, func(rows *sql.Rows) (AuditEntry, error) {
+		var e AuditEntry
+		var at int64
+		err := rows.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Subject, &e.Detail)
+		e.At = fromNanos(at)
+		return e, err
+	}, `SELECT id, at, actor, action, subject, detail FROM audit WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+}
+
+// audit writes an entry in the transaction of the change that it tells of.
+func (s *Store) audit(ctx context.Context, tx *sql.Tx, actor, action, subject, detail string) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)`,
+		nanos(s.now()), actor, action, subject, detail); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Generation is one published state of all tables.
+type Generation struct {
+	ID         int64     `json:"generation"`
+	CreatedAt  time.Time `json:"created_at"`
+	RunID      int64     `json:"run,omitempty"`
+	RollbackOf int64     `json:"rollback_of,omitempty"`
+	Note       string    `json:"note,omitempty"`
+	Swept      bool      `json:"swept,omitempty"` // files of it may be gone, it cannot be rolled back to
+	Added      int       `json:"files_added"`
+	Dropped    int       `json:"files_dropped"`
+}
+
+// File is one immutable Parquet file of the lake.
+type File struct {
+	ID       int64     `json:"-"`
+	TableID  int64     `json:"-"`
+	Logical  string    `json:"path"` // under parquet/, as readers see it
+	Physical string    `json:"-"`    // under lake/
+	Size     int64     `json:"size"`
+	Rows     int64     `json:"rows"`
+	Hash     string    `json:"sha256"`
+	ModTime  time.Time `json:"mtime"`
+	Schema   []Column  `json:"schema"`
+}
+
+// Column is one column of a file's schema.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Snapshot is one whole generation: every file of every table, by logical path. It never changes.
+type Snapshot struct {
+	Generation int64
+	CreatedAt  time.Time
+	Files      []File
+}
+
+// Find gives the file of a logical path.
+func (s *Snapshot) Find(logical string) (File, bool) {
+	i, ok := slices.BinarySearchFunc(s.Files, logical, func(f File, l string) int { return strings.Compare(f.Logical, l) })
+	if !ok {
+		return File{}, false
+	}
+	return s.Files[i], true
+}
+
+// Change is what a publish does to one table: afterwards Files are all files of it.
+type Change struct {
+	TableID     int64
+	Files       []File // Logical, Physical, Size, Rows, Hash, ModTime, Schema are used
+	Fingerprint string
+	DataTime    time.Time
+}
+
+// Publish makes a new generation of changes, in one transaction, or none at all when every file is there already with
+// the same bytes. Files of tables that are no longer described leave with it. It gives the newest generation.
+func (s *Store) Publish(ctx context.Context, runID int64, note string, changes []Change) (generation int64, changed bool, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		generation, changed = 0, false
+		var drop []int64
+		var add []File
+		for _, c := range changes {
+			d, a, err := difference(ctx, tx, c)
+			if err != nil {
+				return err
+			}
+			add = append(add, a...)
+			for _, id := range d {
+				if !slices.Contains(drop, id) {
+					drop = append(drop, id)
+				}
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE tables SET fingerprint = ?, data_time = ?, synced_at = ? WHERE id = ?`,
+				c.Fingerprint, nanos(c.DataTime), nanos(s.now()), c.TableID); err != nil {
+				return fmt.Errorf("publish: %w", err)
+			}
+		}
+		gone, err := collect(ctx, tx, scanID, `SELECT f.id FROM files f JOIN tables t ON t.id = f.table_id WHERE f.valid_to IS NULL AND t.removed_at <> 0`)
+		if err != nil {
+			return err
+		}
+		for _, id := range gone {
+			if !slices.Contains(drop, id) {
+				drop = append(drop, id)
+			}
+		}
+		if len(drop)+len(add) == 0 {
+			return tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM generations`).Scan(&generation)
+		}
+		changed = true
+		generation, err = s.newGeneration(ctx, tx, runID, 0, note, drop, add)
+		return err
+	})
+	return generation, changed, err
+}
+
+// Unchanged notes that a table's source was read and had nothing new.
+func (s *Store) Unchanged(ctx context.Context, tableID int64) error {
+	_, err := s.w.ExecContext(ctx, `UPDATE tables SET synced_at = ? WHERE id = ?`, nanos(s.now()), tableID)
+	return err
+}
+
+func difference(ctx context.Context, tx *sql.Tx, c Change) (drop []int64, add []File, err error) {
+	have, err := collect(ctx, tx, scanFile, fileQuery+` WHERE table_id = ? AND valid_to IS NULL`, c.TableID)
+	if err != nil {
+		return nil, nil, err
+	}
+	old := map[string]File{}
+	for _, f := range have {
+		old[f.Logical] = f
+	}
+	for _, f := range c.Files {
+		f.TableID = c.TableID
+		if o, ok := old[f.Logical]; ok && o.Hash == f.Hash && o.Size == f.Size {
+			delete(old, f.Logical)
+			continue
+		}
+		add = append(add, f)
+	}
+	for _, f := range have {
+		if _, still := old[f.Logical]; still {
+			drop = append(drop, f.ID)
+		}
+	}
+	for _, f := range add { // a table that took another one's name takes its place too
+		taken, err := collect(ctx, tx, scanID, `SELECT id FROM files WHERE logical = ? AND valid_to IS NULL AND table_id <> ?`, f.Logical, c.TableID)
+		if err != nil {
+			return nil, nil, err
+		}
+		drop = append(drop, taken...)
+	}
+	return drop, add, nil
+}
+
+func (s *Store) newGeneration(ctx context.Context, tx *sql.Tx, runID, rollbackOf int64, note string, drop []int64, add []File) (int64, error) {
+	res, err := tx.ExecContext(ctx, `INSERT INTO generations (created_at, run_id, rollback_of, note) VALUES (?, ?, ?, ?)`, nanos(s.now()), runID, rollbackOf, note)
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range drop {
+		if _, err := tx.ExecContext(ctx, `UPDATE files SET valid_to = ? WHERE id = ?`, id, f); err != nil {
+			return 0, fmt.Errorf("publish: %w", err)
+		}
+	}
+	for _, f := range add {
+		schema, err := json.Marshal(f.Schema)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO files (table_id, logical, physical, size, rows, hash, mtime, schema, valid_from)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, f.TableID, f.Logical, f.Physical, f.Size, f.Rows, f.Hash, nanos(f.ModTime), string(schema), id); err != nil {
+			return 0, fmt.Errorf("publish %s: %w", f.Logical, err)
+		}
+	}
+	return id, nil
+}
+
+// Rollback publishes what generation to held as the newest generation.
+func (s *Store) Rollback(ctx context.Context, actor string, to int64) (generation int64, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		var swept bool
+		err := tx.QueryRowContext(ctx, `SELECT swept FROM generations WHERE id = ?`, to).Scan(&swept)
+		if errors.Is(err, sql.ErrNoRows) {
+			return refuse(NotFound, "see `aida generations`", "generation %d does not exist", to)
+		}
+		if err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+		if swept {
+			return refuse(Invalid, "choose one that `aida generations` shows as kept", "the files of generation %d have been swept", to)
+		}
+		then, err := collect(ctx, tx, scanFile, fileQuery+` JOIN tables t ON t.id = table_id WHERE t.removed_at = 0 AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)`, to, to)
+		if err != nil {
+			return err
+		}
+		now, err := collect(ctx, tx, scanFile, fileQuery+` WHERE valid_to IS NULL`)
+		if err != nil {
+			return err
+		}
+		want := map[string]File{}
+		for _, f := range then {
+			want[f.Logical] = f
+		}
+		var drop []int64
+		var add []File
+		touched := map[int64]bool{}
+		for _, f := range now {
+			if w, ok := want[f.Logical]; ok && w.Hash == f.Hash && w.TableID == f.TableID {
+				delete(want, f.Logical)
+				continue
+			}
+			drop, touched[f.TableID] = append(drop, f.ID), true
+		}
+		for _, f := range then {
+			if _, missing := want[f.Logical]; missing {
+				add, touched[f.TableID] = append(add, f), true
+			}
+		}
+		if len(drop)+len(add) == 0 {
+			return refuse(Conflict, "nothing to do", "generation %d is what readers see already", to)
+		}
+		for id := range touched { // the next sync must look at the source again
+			if _, err := tx.ExecContext(ctx, `UPDATE tables SET fingerprint = '' WHERE id = ?`, id); err != nil {
+				return fmt.Errorf("rollback: %w", err)
+			}
+		}
+		generation, err = s.newGeneration(ctx, tx, 0, to, fmt.Sprintf("rollback to generation %d", to), drop, add)
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, actor, "generation.rollback", fmt.Sprint(to), fmt.Sprintf("published as generation %d", generation))
+	})
+	return generation, err
+}
+
+// Generations lists the newest first.
+func (s *Store) Generations(ctx context.Context, limit int) ([]Generation, error) {
+	return collect(ctx, s.r, func(rows *sql.Rows) (Generation, error) {
+		var g Generation
+		var at int64
+		err := rows.Scan(&g.ID, &at, &g.RunID, &g.RollbackOf, &g.Note, &g.Swept, &g.Added, &g.Dropped)
+		g.CreatedAt = fromNanos(at)
+		return g, err
+	}, `SELECT id, created_at, run_id, rollback_of, note, swept, (SELECT count(*) FROM files WHERE valid_from = g.id),
+		(SELECT count(*) FROM files WHERE valid_to = g.id) FROM generations g ORDER BY id DESC LIMIT ?`, limit)
+}
+
+// Newest reads the whole newest generation. Its cost follows the number of files in it, not of past generations; as long
+// as no other one is published it is read once.
+func (s *Store) Newest(ctx context.Context) (*Snapshot, error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	defer tx.Rollback()
+	snap := &Snapshot{}
+	var at int64
+	err = tx.QueryRowContext(ctx, `SELECT id, created_at FROM generations ORDER BY id DESC LIMIT 1`).Scan(&snap.Generation, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return snap, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	s.pinMu.Lock()
+	cached := s.snapshot
+	s.pinMu.Unlock()
+	if cached != nil && cached.Generation == snap.Generation {
+		return cached, nil
+	}
+	snap.CreatedAt = fromNanos(at)
+	if snap.Files, err = collect(ctx, tx, scanFile, fileQuery+` WHERE valid_to IS NULL ORDER BY logical`); err != nil {
+		return nil, err
+	}
+	s.pinMu.Lock()
+	defer s.pinMu.Unlock()
+	if s.snapshot == nil || s.snapshot.Generation < snap.Generation {
+		s.snapshot = snap
+	}
+	return snap, nil
+}
+
+// TableFiles lists a table's files in the newest generation.
+func (s *Store) TableFiles(ctx context.Context, tableID int64) ([]File, error) {
+	return collect(ctx, s.r, scanFile, fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)
+}
+
+const fileQuery = `SELECT files.id, table_id, logical, physical, size, rows, hash, mtime, schema FROM files`
+
+func scanFile(rows *sql.Rows) (File, error) {
+	var f File
+	var mtime int64
+	var schema string
+	if err := rows.Scan(&f.ID, &f.TableID, &f.Logical, &f.Physical, &f.Size, &f.Rows, &f.Hash, &mtime, &schema); err != nil {
+		return f, err
+	}
+	f.ModTime = fromNanos(mtime)
+	if err := json.Unmarshal([]byte(schema), &f.Schema); err != nil {
+		return f, fmt.Errorf("file %s: schema: %w", f.Logical, err)
+	}
+	return f, nil
+}
+
+func scanID(rows *sql.Rows) (int64, error) {
+	var id int64
+	return id, rows.Scan(&id)
+}

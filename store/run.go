@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Outcome is how a table's sync or a whole run ended.
+type Outcome string
+
+// Changed, Unchanged and Failed are outcomes of a table; Running, Done, Partial, Failed and Interrupted of a run.
+const (
+	Changed     Outcome = "changed"
+	Unchanged   Outcome = "unchanged"
+	Failed      Outcome = "failed"
+	Running     Outcome = "running"
+	Done        Outcome = "done"
+	Partial     Outcome = "partial"
+	Interrupted Outcome = "interrupted"
+)
+
+// Run is one sync of some tables.
+type Run struct {
+	ID         int64     `json:"run"`
+	Trigger    string    `json:"trigger"` // who or what asked for it: command, schedule, demo, ...
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	Outcome    Outcome   `json:"outcome"`
+}
+
+// RunTable is how one table fared in a run. Rows and Bytes are those of the table's files afterwards.
+type RunTable struct {
+	RunID       int64         `json:"run"`
+	TableID     int64         `json:"-"`
+	Table       string        `json:"table"`
+	Outcome     Outcome       `json:"outcome"`
+	Reason      string        `json:"reason,omitempty"`
+	Rows        int64         `json:"rows"`
+	Bytes       int64         `json:"bytes"`
+	Quarantined int64         `json:"quarantined,omitempty"`
+	Warnings    []string      `json:"warnings,omitempty"`
+	Generation  int64         `json:"generation,omitempty"`
+	DataTime    time.Time     `json:"data_time,omitzero"`
+	StartedAt   time.Time     `json:"started_at"`
+	Duration    time.Duration `json:"-"`
+}
+
+// StartRun opens a run.
+func (s *Store) StartRun(ctx context.Context, trigger string) (int64, error) {
+	res, err := s.w.ExecContext(ctx, `INSERT INTO runs (trigger, started_at) VALUES (?, ?)`, trigger, nanos(s.now()))
+	if err != nil {
+		return 0, fmt.Errorf("start run: %w", err)
+	}
+	return res.LastInsertId()
+}
+
+// RecordTable notes how a table fared.
+func (s *Store) RecordTable(ctx context.Context, t RunTable) error {
+	warnings, err := json.Marshal(append([]string{}, t.Warnings...))
+	if err != nil {
+		return err
+	}
+	if _, err := s.w.ExecContext(ctx, `INSERT OR REPLACE INTO run_tables
+		(run_id, table_id, outcome, reason, rows, bytes, quarantined, warnings, generation, data_time, started_at, duration)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.RunID, t.TableID, t.Outcome, t.Reason, t.Rows, t.Bytes, t.Quarantined,
+		string(warnings), t.Generation, nanos(t.DataTime), nanos(t.StartedAt), int64(t.Duration)); err != nil {
+		return fmt.Errorf("run %d table %s: %w", t.RunID, t.Table, err)
+	}
+	return nil
+}
+
+// FinishRun closes a run with the outcome that its tables' rows add up to: done when none failed, failed when none
+// worked, partial otherwise; interrupted when it was stopped before its end.
+func (s *Store) FinishRun(ctx context.Context, runID int64, interrupted bool) (Outcome, error) {
+	outcome := Interrupted
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		var all, failed int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*), COALESCE(SUM(outcome = 'failed'), 0) FROM run_tables WHERE run_id = ?`, runID).Scan(&all, &failed); err != nil {
+			return fmt.Errorf("finish run: %w", err)
+		}
+		if !interrupted {
+			switch {
+			case failed == 0:
+				outcome = Done
+			case failed == all:
+				outcome = Failed
+			default:
+				outcome = Partial
+			}
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET finished_at = ?, outcome = ? WHERE id = ?`, nanos(s.now()), outcome, runID)
+		return err
+	})
+	return outcome, err
+}
+
+// InterruptRuns closes runs that a crash left open. The caller makes sure that no other process is syncing.
+func (s *Store) InterruptRuns(ctx context.Context) error {
+	_, err := s.w.ExecContext(ctx, `UPDATE runs SET outcome = 'interrupted', finished_at = ? WHERE outcome = 'running'`, nanos(s.now()))
+	return err
+}
+
+// Runs lists the newest runs first.
+func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
+	return collect(ctx, s.r, func(rows *sql.Rows) (Run, error) {
+		var r Run
+		var started, finished int64
+		err := rows.Scan(&r.ID, &r.Trigger, &started, &finished, &r.Outcome)
+		r.StartedAt, r.FinishedAt = fromNanos(started), fromNanos(finished)
+		return r, err
+	}, `SELECT id, trigger, started_at, finished_at, outcome FROM runs ORDER BY id DESC LIMIT ?`, limit)
+}
+
+// RunTables lists how the tables of a run fared, by name.
+func (s *Store) RunTables(ctx context.Context, runID int64) ([]RunTable, error) {
+	return collect(ctx, s.r, scanRunTable, runTableQuery+` WHERE r.run_id = ? ORDER BY t.folder, t.name`, runID)
+}
+
+// LastRuns gives for each table its newest line of any run, by table id.
+func (s *Store) LastRuns(ctx context.Context) (map[int64]RunTable, error) {
+	list, err := collect(ctx, s.r, scanRunTable, runTableQuery+` WHERE r.run_id = (SELECT MAX(run_id) FROM run_tables l WHERE l.table_id = r.table_id)`)
+	out := make(map[int64]RunTable, len(list))
+	for _, t := range list {
+		out[t.TableID] = t
+	}
+	return out, err
+}
+
+const runTableQuery = `SELECT r.run_id, r.table_id, t.folder || '.' || t.name, r.outcome, r.reason, r.rows, r.bytes, r.quarantined,
+	r.warnings, r.generation, r.data_time, r.started_at, r.duration FROM run_tables r JOIN tables t ON t.id = r.table_id`
+
+func scanRunTable(rows *sql.Rows) (RunTable, error) {
+	var t RunTable
+	var warnings string
+	var data, started, duration int64
+	if err := rows.Scan(&t.RunID, &t.TableID, &t.Table, &t.Outcome, &t.Reason, &t.Rows, &t.Bytes, &t.Quarantined, &warnings,
+		&t.Generation, &data, &started, &duration); err != nil {
+		return t, err
+	}
+	t.DataTime, t.StartedAt, t.Duration = fromNanos(data), fromNanos(started), time.Duration(duration)
+	return t, json.Unmarshal([]byte(warnings), &t.Warnings)
+}
