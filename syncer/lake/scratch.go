@@ -1,0 +1,129 @@
+package lake
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Scratch is a leased folder for work in progress. The lease is a lock on a file in it: when the process ends, however
+// it ends, the lease is over and the next Clean removes the folder.
+type Scratch struct {
+	Dir   string
+	lease *flock.Flock
+}
+
+const leaseName = ".lease"
+
+// Scratch leases a new work folder.
+func (l *Lake) Scratch() (*Scratch, error) {
+	dir, err := os.MkdirTemp(filepath.Join(l.o.Data, "scratch"), "work-")
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	lease := flock.New(filepath.Join(dir, leaseName))
+	if ok, err := lease.TryLock(); err != nil || !ok {
+		return nil, fmt.Errorf("scratch lease %s: %w", dir, errors.Join(err, os.RemoveAll(dir)))
+	}
+	return &Scratch{Dir: dir, lease: lease}, nil
+}
+
+// Release removes the folder and all that was not published from it.
+func (s *Scratch) Release() error {
+	err := os.RemoveAll(s.Dir)
+	return errors.Join(err, s.lease.Close())
+}
+
+// cleanScratch removes the work folders of processes that are gone and gives the number of files in them.
+func cleanScratch(parent string) (removed int, err error) {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return 0, fmt.Errorf("scratch: %w", err)
+	}
+	for _, e := range entries {
+		dir := filepath.Join(parent, e.Name())
+		if e.IsDir() && leased(dir) {
+			continue
+		}
+		_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && d.Name() != leaseName {
+				removed++
+			}
+			return nil
+		})
+		if err := os.RemoveAll(dir); err != nil {
+			return removed, fmt.Errorf("scratch: %w", err)
+		}
+	}
+	return removed, nil
+}
+
+// newborn is how long a folder may be without its lease file: the moment between making it and leasing it.
+const newborn = time.Minute
+
+func leased(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, leaseName)); err != nil {
+		info, err := os.Stat(dir)
+		return err == nil && time.Since(info.ModTime()) < newborn
+	}
+	lease := flock.New(filepath.Join(dir, leaseName))
+	defer lease.Close()
+	free, err := lease.TryLock()
+	return err == nil && !free
+}
+
+// Staged is a Parquet file in scratch that is being written; it counts and hashes what goes through it.
+type Staged struct {
+	Partition string // "" for a table of one file
+	f         *os.File
+	sum       hash.Hash
+	size      int64
+	err       error
+}
+
+// Stage begins a file of a table.
+func (s *Scratch) Stage(partition string) (*Staged, error) {
+	f, err := os.CreateTemp(s.Dir, "part-*.parquet")
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	return &Staged{Partition: partition, f: f, sum: sha256.New()}, nil
+}
+
+// Write appends to the file. The first error stays: Finish gives it again, as some writers lose one on their way.
+func (s *Staged) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.f.Write(p)
+	s.sum.Write(p[:n])
+	s.size += int64(n)
+	s.err = err
+	return n, err
+}
+
+// Finish makes the file durable and closes it. It must be called once, also after an error.
+func (s *Staged) Finish() error {
+	err := s.err
+	if err == nil {
+		err = s.f.Chmod(0o640)
+	}
+	if err == nil {
+		err = s.f.Sync()
+	}
+	if err := errors.Join(err, s.f.Close()); err != nil {
+		s.err = err
+		return fmt.Errorf("scratch: %w", err)
+	}
+	return nil
+}
+
+func (s *Staged) hashHex() string { return hex.EncodeToString(s.sum.Sum(nil)) }
