@@ -1,0 +1,218 @@
+package columnar
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/apache/arrow/go/v17/parquet"
+)
+
+// vector is one column of a row group as the Parquet writer wants it: the values without nulls, and for each row
+// whether it has one.
+type vector struct {
+	levels []int16 // 1 = a value, 0 = null
+	ints   []int64 // Int64, Timestamp, Time, Decimal of 10 to 18 digits
+	shorts []int32 // Date, Decimal of up to 9 digits
+	floats []float64
+	bools  []bool
+	texts  []parquet.ByteArray
+	wides  []parquet.FixedLenByteArray
+}
+
+func (v *vector) reset() {
+	clear(v.texts) // they point into a block
+	*v = vector{levels: v.levels[:0], ints: v.ints[:0], shorts: v.shorts[:0], floats: v.floats[:0], bools: v.bools[:0], texts: v.texts[:0], wides: v.wides[:0]}
+}
+
+// converter turns records into vectors. It belongs to one goroutine.
+type converter struct {
+	columns []column
+	nulls   []string
+	quote   byte
+	vectors []vector
+	arena   []byte // texts whose doubled quotes were undone
+	valid   bool   // the whole block is valid UTF-8
+}
+
+// mismatch tells that an inferred column turned out to be wider than the first block said.
+type mismatch struct{ column, row int }
+
+// convert reads rows from to to of the records into the vectors. A cell that does not fit its declared type makes its row
+// bad; one that does not fit an inferred type ends the conversion.
+func (k *converter) convert(t *records, from, to int) (bad []badRow, miss *mismatch) {
+	k.arena = k.arena[:0:0] // texts of the row group before may still be in use
+	for i := range k.columns {
+		v, c := &k.vectors[i], &k.columns[i]
+		v.reset()
+		for row := from; row < to; row++ {
+			f := t.fields[row*t.width+c.source]
+			cell := f.bytes(t.data)
+			if k.isNull(cell, f, c) {
+				v.levels = append(v.levels, 0)
+				continue
+			}
+			if f.end&escaped != 0 {
+				cell = k.unescape(cell)
+			}
+			reason := k.add(v, c, cell)
+			if reason == "" {
+				v.levels = append(v.levels, 1)
+				continue
+			}
+			if c.inferred && c.Type.Kind != String {
+				return nil, &mismatch{i, row}
+			}
+			v.levels = append(v.levels, 0)
+			bad = append(bad, badRow{start: row, at: int(f.start), column: i, reason: reason})
+		}
+	}
+	return bad, nil
+}
+
+// isNull: an unquoted empty cell is null in every column, a quoted one is the empty text, which only text columns have.
+func (k *converter) isNull(cell []byte, f field, c *column) bool {
+	if f.end&quoted != 0 {
+		return len(cell) == 0 && c.Type.Kind != String && c.Type.Kind != JSON && c.Type.Kind != Unknown
+	}
+	if len(cell) == 0 {
+		return true
+	}
+	for _, n := range k.nulls {
+		if string(cell) == n {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *converter) unescape(cell []byte) []byte {
+	at := len(k.arena)
+	for {
+		i := bytes.IndexByte(cell, k.quote)
+		if i < 0 {
+			break
+		}
+		k.arena = append(k.arena, cell[:i+1]...)
+		cell = cell[i+2:]
+	}
+	k.arena = append(k.arena, cell...)
+	return k.arena[at:len(k.arena):len(k.arena)]
+}
+
+// add converts one cell that is not null; it gives why it cannot, or "".
+func (k *converter) add(v *vector, c *column, b []byte) string {
+	if c.Type.Kind == String || c.Type.Kind == JSON {
+		if !k.valid && !utf8.Valid(b) {
+			return "is not valid UTF-8 text; is the encoding right?"
+		}
+		v.texts = append(v.texts, b)
+		return ""
+	}
+	if !c.inferred && (b[0] <= ' ' || b[len(b)-1] <= ' ') {
+		if b = bytes.TrimSpace(b); len(b) == 0 {
+			return "is not a " + c.Type.String()
+		}
+	}
+	ok := false
+	switch c.Type.Kind {
+	case Int64:
+		var n int64
+		if n, ok = parseInt(b); ok && c.inferred {
+			ok = canonicalInt(b)
+		}
+		v.ints = append(v.ints, n)
+		if !ok {
+			v.ints = v.ints[:len(v.ints)-1]
+		}
+	case Float64:
+		ok = k.addFloat(v, c, b)
+	case Bool:
+		var x bool
+		if c.inferred {
+			x, ok = trueFalse(b)
+		} else {
+			x, ok = parseBool(b)
+		}
+		if ok {
+			v.bools = append(v.bools, x)
+		}
+	case Date:
+		var d int32
+		if d, ok = c.parseDate(b); ok {
+			v.shorts = append(v.shorts, d)
+		}
+	case Timestamp:
+		ok = k.addTimestamp(v, c, b)
+	case Time:
+		var n int64
+		if n, ok = c.parseTime(b); ok {
+			v.ints = append(v.ints, n)
+		}
+	case Decimal:
+		ok = addDecimal(v, c, b)
+	}
+	if ok {
+		return ""
+	}
+	return "is not a " + c.describe()
+}
+
+func (k *converter) addFloat(v *vector, c *column, b []byte) bool {
+	if c.inferred && classify(b, c)&asFloat == 0 {
+		return false
+	}
+	x, ok := parseFloat(b, c.comma)
+	if ok {
+		v.floats = append(v.floats, x)
+	}
+	return ok
+}
+
+func (k *converter) addTimestamp(v *vector, c *column, b []byte) bool {
+	if c.inferred {
+		n, _, zoned, ok := isoTimestamp(b)
+		if ok = ok && zoned == c.Type.Zoned; ok {
+			v.ints = append(v.ints, n)
+		}
+		return ok
+	}
+	n, ok := c.parseTimestamp(b)
+	if ok {
+		v.ints = append(v.ints, n)
+	}
+	return ok
+}
+
+func addDecimal(v *vector, c *column, b []byte) bool {
+	n, wide, ok := parseDecimal(b, c.Type.Precision, c.Type.Scale, c.comma)
+	switch {
+	case !ok:
+		return false
+	case wide != nil:
+		v.wides = append(v.wides, twosComplement(wide, decimalBytes(c.Type.Precision)))
+	case c.Type.Precision <= 9:
+		v.shorts = append(v.shorts, int32(n))
+	default:
+		v.ints = append(v.ints, n)
+	}
+	return true
+}
+
+// describe names what a cell should have been, with its format.
+func (c *column) describe() string {
+	if c.layout != nil {
+		return c.Type.String() + " of the format " + c.layout.pattern
+	}
+	switch c.Type.Kind {
+	case Date:
+		return "date (YYYY-MM-DD)"
+	case Timestamp:
+		if c.Type.Zoned {
+			return "timestamp_tz (YYYY-MM-DD hh:mm:ss+hh:mm)"
+		}
+		return "timestamp without zone (YYYY-MM-DD hh:mm:ss)"
+	case Time:
+		return "time (hh:mm:ss)"
+	}
+	return c.Type.String()
+}
