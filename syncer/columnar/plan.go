@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"aida/config/strict"
 )
 
 // plan is what a conversion knows before it reads rows: the header, and for each column of the result where it is found
@@ -197,36 +199,14 @@ func (c *column) setLayout(d *Dialect) error {
 }
 
 func (p *plan) missing(name string) error {
-	near, best := "", len(name)/2+1
-	for _, h := range p.header {
-		if d := distance(strings.ToLower(h), strings.ToLower(name)); d < best {
-			near, best = fmt.Sprintf(": did you mean %q", h), d
-		}
+	near := strict.Nearest(name, p.header)
+	if near != "" {
+		near = fmt.Sprintf(": did you mean %q", near)
 	}
 	if near == "" {
 		near = ": the header has " + list(p.header)
 	}
 	return fmt.Errorf("column %s is described but %s does not have it%s", name, p.c.Inputs[0].Name, near)
-}
-
-// distance is the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next = min(diagonal, row[j], row[j+1]) + 1
-			}
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
 }
 
 // result gives the columns as they will be stored.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,6 +109,18 @@ func (s *Staged) Write(p []byte) (int, error) {
 	s.size += int64(n)
 	s.err = err
 	return n, err
+}
+
+// Reset takes back all that was written, also an error: its writer begins again.
+func (s *Staged) Reset() error {
+	s.sum.Reset()
+	s.size, s.err = 0, nil
+	_, err := s.f.Seek(0, io.SeekStart)
+	if err := errors.Join(err, s.f.Truncate(0)); err != nil {
+		s.err = err
+		return fmt.Errorf("scratch: %w", err)
+	}
+	return nil
 }
 
 // Finish makes the file durable and closes it. It must be called once, also after an error.

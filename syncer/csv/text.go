@@ -1,0 +1,140 @@
+package csv
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// encodingKind is how a file's bytes stand for text.
+type encodingKind int
+
+const (
+	utf8Text encodingKind = iota // with or without a byte order mark; UTF-16 is recognised by its mark
+	utf16LE
+	utf16BE
+	windows1252
+	latin1
+)
+
+var encodingNames = map[string]encodingKind{
+	"": utf8Text, "utf-8": utf8Text, "utf8": utf8Text, "utf-8-sig": utf8Text,
+	"utf-16": utf16LE, "utf16": utf16LE, "utf-16le": utf16LE, "utf-16be": utf16BE,
+	"windows-1252": windows1252, "cp1252": windows1252, "iso-8859-1": latin1, "latin1": latin1, "latin-1": latin1,
+}
+
+func parseEncoding(name string) (encodingKind, error) {
+	k, ok := encodingNames[strings.ToLower(name)]
+	if !ok {
+		return 0, fmt.Errorf("csv: encoding %q: use utf-8, utf-16, utf-16le, utf-16be, windows-1252 or iso-8859-1", name)
+	}
+	return k, nil
+}
+
+// text opens the file as inflated UTF-8 without a byte order mark.
+func (f file) text(kind encodingKind) (io.ReadCloser, error) {
+	raw, err := f.open()
+	if err != nil {
+		return nil, fmt.Errorf("csv: %w", err)
+	}
+	f.read.Store(0)
+	r, err := inflate(f.name, &counted{raw, f.read})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("csv: %s: %w", f.name, err), raw.Close())
+	}
+	return decode(f.name, r, kind)
+}
+
+// counted counts what is read of a file, for progress.
+type counted struct {
+	io.ReadCloser
+	n *atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// stream is a reader with all that must be closed behind it.
+type stream struct {
+	io.Reader
+	name  string
+	close func() error
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("csv: %s: %w", s.name, err)
+	}
+	return n, err
+}
+
+func (s *stream) Close() error { return s.close() }
+
+// inflate goes by the first bytes, not by the name: a .gz that a transfer has inflated on its way is still text.
+func inflate(name string, raw io.ReadCloser) (io.ReadCloser, error) {
+	head := bufio.NewReaderSize(raw, 1<<16)
+	magic, err := head.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}): // RFC 1952
+		z, err := gzip.NewReader(head)
+		if err != nil {
+			return nil, err
+		}
+		return &stream{z, name, func() error { return errors.Join(z.Close(), raw.Close()) }}, nil
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878
+		z, err := zstd.NewReader(head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return nil, err
+		}
+		return &stream{z, name, func() error { z.Close(); return raw.Close() }}, nil
+	}
+	return &stream{head, name, raw.Close}, nil
+}
+
+func decode(name string, r io.ReadCloser, kind encodingKind) (io.ReadCloser, error) {
+	head := bufio.NewReaderSize(r, 1<<16)
+	mark, err := head.Peek(3)
+	if err != nil && err != io.EOF {
+		return nil, errors.Join(err, r.Close())
+	}
+	var enc encoding.Encoding
+	switch {
+	case bytes.HasPrefix(mark, []byte{0xef, 0xbb, 0xbf}):
+		if _, err := head.Discard(3); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		return &stream{head, name, r.Close}, nil
+	case bytes.HasPrefix(mark, []byte{0xff, 0xfe}), bytes.HasPrefix(mark, []byte{0xfe, 0xff}), kind == utf16LE:
+		enc = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
+		if !bytes.HasPrefix(mark, []byte{0xff, 0xfe}) && !bytes.HasPrefix(mark, []byte{0xfe, 0xff}) {
+			enc = unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
+		}
+	case kind == utf16BE:
+		enc = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
+	case kind == windows1252:
+		enc = charmap.Windows1252
+	case kind == latin1:
+		enc = charmap.ISO8859_1
+	default:
+		return &stream{head, name, r.Close}, nil
+	}
+	return &stream{transform.NewReader(head, enc.NewDecoder()), name, r.Close}, nil
+}

@@ -1,0 +1,55 @@
+// Package source is the contract between the sync engine and a connector: how a table's rows are asked for and what may
+// come back. It holds no connector and no state; package sourcetest is the suite that every connector must pass.
+//
+//	res, err := src.Fetch(ctx, source.Request{Table: t, Known: fingerprint, Scratch: dir})
+package source
+
+import (
+	"context"
+	"time"
+
+	"aida/syncer/columnar"
+	"aida/syncer/datadoc"
+)
+
+// Source is one kind of place that tables come from.
+type Source interface {
+	// Name is what data_source.type and a table's source key call it.
+	Name() string
+
+	// Fetch looks at a table's source. It answers one of three things: unchanged (Result.Data is nil), data (possibly with
+	// zero rows, which is an empty table), or an error. An error is never reported as unchanged or empty. Spooled input
+	// may be kept in Request.Scratch until Data is closed.
+	Fetch(ctx context.Context, r Request) (*Result, error)
+}
+
+// Request asks for a table.
+type Request struct {
+	Table   datadoc.Table
+	Known   string // fingerprint of what was published last; "" = fetch whatever it is
+	Scratch string // an existing folder for spooled input and side files
+}
+
+// QuarantineFile is the name, in Request.Scratch, of the side file that keeps rows which were not taken.
+const QuarantineFile = "quarantine.csv"
+
+// Result is the answer. Fingerprint tells this state of the source apart from any other one.
+type Result struct {
+	Data        Data
+	Fingerprint string
+	DataTime    time.Time // as of when the rows are, by the source's own clock
+	Size        int64     // bytes to read, for progress and for the check of free space; -1 = unknown
+}
+
+// Unchanged tells whether the source is in the state that Request.Known named.
+func (r *Result) Unchanged() bool { return r.Data == nil }
+
+// Data is a table's rows, not yet read.
+type Data interface {
+	// WriteParquet reads all rows and writes one Parquet file with the same bytes each time.
+	WriteParquet(ctx context.Context, w columnar.Sink, o columnar.Options) (*columnar.Result, error)
+	// Settled tells, after the rows were read, whether the source stayed as it was meanwhile.
+	Settled(ctx context.Context) error
+	// Close frees what Fetch opened or spooled.
+	Close() error
+}
