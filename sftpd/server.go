@@ -1,0 +1,272 @@
+// Package sftpd is the built-in SSH server: it signs people in by public key and serves each their own tree over SFTP and
+// legacy scp, with a few commands. There is no shell, no forwarding and no system account. What a path means and who may
+// read what, packages tree and store know.
+//
+//	srv, err := sftpd.New(sftpd.Options{Addr: ":2222", HostKey: "data/ssh/host_ed25519", Store: st, Lake: lk})
+//	addr, err := srv.Listen()
+//	err = srv.Serve(ctx)
+package sftpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"aida/sftpd/tree"
+	"aida/store"
+
+	"github.com/gliderlabs/ssh"
+	gossh "golang.org/x/crypto/ssh"
+	"golang.org/x/sys/cpu"
+)
+
+// Options is what a server works with.
+type Options struct {
+	Addr         string
+	HostKey      string // file; made at the first start
+	Home         string // folder of the users' home folders
+	Store        *store.Store
+	Lake         tree.Lake
+	Kit          fs.FS
+	Log          *slog.Logger
+	IdleTimeout  time.Duration
+	LoginTimeout time.Duration
+	Drain        time.Duration // how long running transfers may go on at the end
+
+	MaxPerUser, MaxPerAddress, MaxConnections int
+
+	HomeQuota int64
+	HomeFiles int
+}
+
+// maxChannels bounds sessions per connection.
+const maxChannels = 10
+
+// Server is the SSH server.
+type Server struct {
+	o        Options
+	signer   gossh.Signer
+	srv      *ssh.Server
+	listener net.Listener
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	quotas map[int64]*tree.Quota
+}
+
+// New makes a server, and its host key when there is none.
+func New(o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	signer, err := hostKey(o.HostKey)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, signer: signer, conns: map[*conn]struct{}{}, quotas: map[int64]*tree.Quota{}}
+	s.srv = &ssh.Server{
+		HostSigners:      []ssh.Signer{signer},
+		Version:          "aida",
+		PublicKeyHandler: s.offered,
+		ConnCallback:     func(ctx ssh.Context, c net.Conn) net.Conn { return s.admit(ctx, c) },
+		ServerConfigCallback: func(ctx ssh.Context) *gossh.ServerConfig {
+			cfg := serverConfig()
+			cfg.VerifiedPublicKeyCallback = func(meta gossh.ConnMetadata, key gossh.PublicKey, _ *gossh.Permissions, _ string) (*gossh.Permissions, error) {
+				return s.signIn(ctx, meta, key)
+			}
+			return cfg
+		},
+		ChannelHandlers:   map[string]ssh.ChannelHandler{"session": s.session},
+		RequestHandlers:   map[string]ssh.RequestHandler{},
+		SubsystemHandlers: map[string]ssh.SubsystemHandler{"sftp": s.guard(s.sftp)},
+		Handler:           s.guard(s.command),
+		PtyCallback:       func(ssh.Context, ssh.Pty) bool { return false },
+	}
+	return s, nil
+}
+
+// serverConfig names the algorithms: those that Go does in hardware. A client's order wins, so ChaCha20, which stock
+// OpenSSH asks for first, is offered only where the processor has no AES.
+func serverConfig() *gossh.ServerConfig {
+	cfg := &gossh.ServerConfig{MaxAuthTries: 6}
+	cfg.KeyExchanges = []string{"mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"}
+	cfg.Ciphers = []string{"aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr"}
+	if !cpu.X86.HasAES && !cpu.ARM64.HasAES {
+		cfg.Ciphers = append([]string{"chacha20-poly1305@openssh.com"}, cfg.Ciphers...)
+	}
+	cfg.MACs = []string{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"}
+	return cfg
+}
+
+// Listen opens the address.
+func (s *Server) Listen() (net.Addr, error) {
+	l, err := net.Listen("tcp", s.o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("ssh: %w", err)
+	}
+	s.listener = l
+	return l.Addr(), nil
+}
+
+// HostKey is the public host key as known_hosts has it.
+func (s *Server) HostKey() string {
+	return strings.TrimSpace(string(gossh.MarshalAuthorizedKey(s.signer.PublicKey())))
+}
+
+// Serve answers until ctx is done; then it takes no more connections, lets running transfers end within the drain time,
+// and cuts what is left.
+func (s *Server) Serve(ctx context.Context) error {
+	var watch sync.WaitGroup
+	watching, stop := context.WithCancel(context.Background())
+	watch.Go(func() { s.watch(watching) })
+	defer watch.Wait()
+	defer stop()
+
+	done := make(chan error, 1)
+	go func() { done <- s.srv.Serve(s.listener) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("ssh: %w", err)
+	case <-ctx.Done():
+	}
+	s.cut(func(c *conn) bool { return c.sessions.Load() == 0 })
+	drain, cancel := context.WithTimeout(context.Background(), s.o.Drain)
+	defer cancel()
+	err := s.srv.Shutdown(drain)
+	s.cut(func(*conn) bool { return true })
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	<-done
+	return err
+}
+
+// cut ends connections.
+func (s *Server) cut(which func(*conn) bool) {
+	s.mu.Lock()
+	var list []*conn
+	for c := range s.conns {
+		if which(c) {
+			list = append(list, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range list {
+		c.Close()
+	}
+}
+
+// watch makes changes of access act on open connections within a second or two: who lost the key is cut, who lost or won
+// a table sees that.
+func (s *Server) watch(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var last int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		v, err := s.o.Store.AccessVersion(ctx)
+		if err != nil {
+			s.o.Log.Error("access cannot be checked", "error", err)
+			continue
+		}
+		if v == last {
+			continue
+		}
+		last = v
+		s.cut(func(c *conn) bool { return !s.stillAllowed(ctx, c) })
+	}
+}
+
+// stillAllowed checks a connection's key again and renews its tree. When that cannot be known, the connection ends.
+func (s *Server) stillAllowed(ctx context.Context, c *conn) bool {
+	id := c.identity.Load()
+	if id == nil {
+		return true // not signed in yet
+	}
+	if _, _, err := s.o.Store.Login(ctx, id.user.Name, id.key.Fingerprint); err != nil {
+		s.o.Log.Warn("connection cut: its key is no longer allowed", "user", id.user.Name, "address", c.address)
+		return false
+	}
+	c.mu.Lock()
+	t := c.tree
+	c.mu.Unlock()
+	if t == nil {
+		return true
+	}
+	a, err := s.o.Store.Access(ctx, id.user.ID)
+	if err != nil {
+		s.o.Log.Error("access cannot be read, connection cut", "user", id.user.Name, "error", err)
+		return false
+	}
+	t.SetAccess(a)
+	return true
+}
+
+// guard keeps a fault in a handler from ending the appliance.
+func (s *Server) guard(h func(ssh.Session, *conn) int) func(ssh.Session) {
+	return func(sess ssh.Session) {
+		code := 1
+		defer func() {
+			if p := recover(); p != nil {
+				s.o.Log.Error("panic in a session", "panic", p, "stack", string(debug.Stack()))
+				fmt.Fprintln(sess.Stderr(), "aida: an internal error happened, it is in the server's log")
+			}
+			_ = sess.Exit(code)
+		}()
+		c, ok := sess.Context().Value(connKey{}).(*conn)
+		if !ok || c.identity.Load() == nil {
+			return
+		}
+		code = h(sess, c)
+	}
+}
+
+// treeOf gives the connection's tree, built at its first use; all sessions of a connection share it.
+func (s *Server) treeOf(ctx context.Context, c *conn) (*tree.Tree, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tree != nil {
+		return c.tree, nil
+	}
+	if c.closed {
+		return nil, io.ErrClosedPipe
+	}
+	user := c.identity.Load().user
+	a, err := s.o.Store.Access(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	pin, err := s.o.Store.Pin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, user.Name), Kit: s.o.Kit, Quota: s.quota(user.ID)})
+	if err != nil {
+		pin.Release()
+		return nil, err
+	}
+	c.tree = t
+	return t, nil
+}
+
+func (s *Server) quota(userID int64) *tree.Quota {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.quotas[userID] == nil {
+		s.quotas[userID] = &tree.Quota{Bytes: s.o.HomeQuota, Files: s.o.HomeFiles}
+	}
+	return s.quotas[userID]
+}
