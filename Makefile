@@ -1,0 +1,49 @@
+# aida: `make run` starts the appliance with sample data, `make test` runs the tests.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X aida/app.version=$(VERSION)
+BUILD   := .build
+SIZE    ?= s
+
+export CGO_ENABLED ?= 0
+
+.PHONY: run build test lint bench fuzz clean clients duckdb
+
+run: build ## start a sample company; ends with Ctrl-C, keeps its state under data/demo
+	$(BUILD)/aida demo --data data/demo --size $(SIZE)
+
+build:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BUILD)/aida .
+
+test: clients lint duckdb ## everything that decides whether a change may land
+	AIDA_DUCKDB=$(CURDIR)/$(BUILD)/duckdbq $(GO) test -timeout 14m ./...
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The stock clients that the tests drive. On Debian and Ubuntu they are installed when missing.
+clients:
+	@for c in ssh sftp scp ssh-keygen lftp rsync; do command -v $$c >/dev/null || missing="$$missing $$c"; done; \
+	if [ -n "$$missing" ]; then \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client openssh-server lftp rsync >/dev/null; \
+	  else echo "missing:$$missing. Install openssh-client, lftp and rsync first."; exit 1; fi; fi
+
+# DuckDB judges every Parquet file in the tests. It needs cgo and lives in a module of its own, so never in the binary.
+duckdb: $(BUILD)/duckdbq
+
+$(BUILD)/duckdbq: $(wildcard testdata/duckdb/*.go testdata/duckdb/*/*.go testdata/duckdb/go.mod)
+	@mkdir -p $(BUILD)
+	cd testdata/duckdb && CGO_ENABLED=1 $(GO) build -o $(CURDIR)/$(BUILD)/ ./...
+
+bench: build duckdb ## the comparisons of docs/performance.md, side by side on this machine
+	AIDA_DUCKDB=$(CURDIR)/$(BUILD)/duckdbq AIDA_COPYBENCH=$(CURDIR)/$(BUILD)/copybench AIDA_BENCH=1 $(GO) test -timeout 60m -count=1 -v -run 'TestBench' ./app
+
+fuzz: ## ten minutes for each fuzz target
+	@for t in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' . | awk '{print $$2}'); do \
+	  d=$$(dirname $$(grep -rlE --include='*_test.go' "^func $$t\b" . | head -1)); echo "$$d $$t"; \
+	  $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $${FUZZTIME:-10m} $$d || exit 1; done
+
+clean:
+	rm -rf $(BUILD) data/demo

@@ -1,0 +1,211 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"aida/config"
+	"aida/store"
+	"aida/syncer"
+
+	"github.com/gofrs/flock"
+	"github.com/robfig/cron/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func serveCommand(c *cli) *cobra.Command {
+	var sshAddr string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the appliance: the SSH server and the schedule", Args: cobra.NoArgs,
+		Example: "  aida serve\n  aida serve --config /etc/aida --data /srv/aida --ssh :22",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
+				if sshAddr != "" {
+					p.cfg.Listen.SSH = sshAddr
+				}
+				return p.serve(cmd.Context(), func(ready readyLine) error {
+					if c.json {
+						return c.printJSON(ready)
+					}
+					c.say("aida serves %s.\n  ssh  %s  %s", p.cfg.Instance.Name, ready.SSH, ready.HostKey)
+					return nil
+				})
+			})
+		},
+	}
+	cmd.Flags().StringVar(&sshAddr, "ssh", "", "address of the SSH server (default listen.ssh; port 0 = any free one)")
+	return cmd
+}
+
+func level(c *cli) slog.Level {
+	if c.json {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+// readyLine is printed once when everything listens.
+type readyLine struct {
+	Event   string `json:"event"`
+	SSH     string `json:"ssh"`
+	HostKey string `json:"host_key"`
+	User    string `json:"user,omitempty"`
+	Key     string `json:"key,omitempty"`
+}
+
+// start takes the data folder for serving and puts right what a killed process left.
+func (p *program) start(ctx context.Context) error {
+	p.lock = flock.New(filepath.Join(p.cfg.DataDir, "serve.lock"))
+	if ok, err := p.lock.TryLock(); err != nil {
+		return fmt.Errorf("data folder %s: %w", p.cfg.DataDir, err)
+	} else if !ok {
+		return fmt.Errorf("another aida serves the data folder %s: stop it first, or give another one with --data", p.cfg.DataDir)
+	}
+	removed, err := p.lake.Clean(ctx)
+	if err != nil {
+		return err
+	}
+	if removed > 0 {
+		p.log.Warn("files of an interrupted run were removed", "files", removed)
+	}
+	if err := p.sync.Register(ctx); err != nil {
+		return err
+	}
+	return p.addAdmins(ctx)
+}
+
+// addAdmins makes the admins of instance.yaml that are missing.
+func (p *program) addAdmins(ctx context.Context) error {
+	for _, a := range p.cfg.Admins {
+		_, err := p.store.UserByName(ctx, a.Username)
+		if err == nil {
+			continue
+		}
+		if store.CodeOf(err) != store.NotFound {
+			return err
+		}
+		if _, err := p.store.AddUser(ctx, "config", store.NewUser{Name: a.Username, Role: store.Admin, Key: a.SSHPublicKey}); err != nil {
+			return fmt.Errorf("%s: admins: %s: %w", p.cfg.File, a.Username, err)
+		}
+	}
+	return nil
+}
+
+// serve runs until ctx is done.
+func (p *program) serve(ctx context.Context, ready func(readyLine) error) error {
+	if p.lock == nil {
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+	}
+	schedule, err := p.schedule()
+	if err != nil {
+		return err
+	}
+	srv, err := p.sshServer()
+	if err != nil {
+		return err
+	}
+	addr, err := srv.Listen()
+	if err != nil {
+		return err
+	}
+	if err := ready(readyLine{Event: "ready", SSH: reachable(addr), HostKey: srv.HostKey()}); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return srv.Serve(ctx) })
+	group.Go(func() error { p.sweep(ctx); return nil })
+	if schedule != nil {
+		group.Go(func() error { p.runSchedule(ctx, schedule); return nil })
+	}
+	return group.Wait()
+}
+
+// reachable writes an address so that a client on this machine can use it.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+const sweepEvery = 10 * time.Minute
+
+// sweep removes old files that nobody reads.
+func (p *program) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		n, err := p.lake.Sweep(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.log.Error("sweep failed", "error", err)
+		case n > 0:
+			p.log.Info("old files swept", "files", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// schedule reads schedule.default: a cron line or "every 6h". None means that only `aida sync` syncs.
+func (p *program) schedule() (cron.Schedule, error) {
+	text := strings.TrimSpace(p.cfg.Schedule.Default)
+	if text == "" {
+		return nil, nil
+	}
+	if rest, ok := strings.CutPrefix(text, "every "); ok {
+		text = "@every " + rest
+	} else {
+		text = "CRON_TZ=" + p.cfg.Schedule.TimeZone + " " + text
+	}
+	s, err := cron.ParseStandard(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: schedule.default: %w: write a cron line such as \"0 6,14,19 * * *\", or \"every 6h\"", p.cfg.File, err)
+	}
+	return s, nil
+}
+
+func (p *program) runSchedule(ctx context.Context, s cron.Schedule) {
+	for {
+		timer := time.NewTimer(time.Until(s.Next(time.Now())))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if _, err := p.sync.Sync(ctx, syncer.Request{Trigger: "schedule"}); err != nil && !errors.Is(err, context.Canceled) {
+			p.log.Error("scheduled sync failed", "error", err)
+		}
+	}
+}
+
+// configDirOf makes errors name the folder that was looked at.
+func configDirOf(o config.Options) string {
+	if o.ConfigDir != "" {
+		return o.ConfigDir
+	}
+	if dir := os.Getenv("CONFIG_DIR"); dir != "" {
+		return dir
+	}
+	return "config"
+}

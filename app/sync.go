@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"aida/store"
+	"aida/syncer"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+func syncCommand(c *cli) *cobra.Command {
+	var full, dry bool
+	cmd := &cobra.Command{
+		Use: "sync [TABLE...]", Short: "Bring tables up to date now",
+		Long:    "Reads the sources of all tables, or of those named (id, folder.name, or a name that is unique), and publishes what\nchanged as one generation. A table that fails leaves the others as they are; the exit code is then 3, or 1 when all failed.",
+		Example: "  aida sync\n  aida sync sales.orders --full\n  aida sync --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
+				return c.sync(cmd.Context(), p, syncer.Request{Tables: args, Full: full, DryRun: dry, Trigger: actor()})
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&full, "full", false, "convert also what looks unchanged")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell what would be read, publish nothing")
+	return cmd
+}
+
+func (c *cli) sync(ctx context.Context, p *program, r syncer.Request) error {
+	switch {
+	case c.json || c.quiet:
+	case terminal(c.out):
+		bars := newBars(ctx, c.out)
+		defer bars.wait()
+		r.Progress = bars
+	default:
+		r.Progress = &lines{w: c.out}
+	}
+	report, err := p.sync.Sync(ctx, r)
+	if b, ok := r.Progress.(*bars); ok {
+		b.wait()
+	}
+	if err != nil {
+		return err
+	}
+	if c.json {
+		if err := c.printJSON(report); err != nil {
+			return err
+		}
+	} else {
+		c.summary(report)
+	}
+	switch report.Outcome {
+	case store.Failed:
+		return &exitError{exitFailed, fmt.Errorf("no table could be synced, the reasons are above")}
+	case store.Partial:
+		return &exitError{exitPartial, fmt.Errorf("some tables could not be synced, the reasons are above")}
+	}
+	return nil
+}
+
+func (c *cli) summary(r *syncer.Report) {
+	count := map[store.Outcome]int{}
+	for _, t := range r.Tables {
+		count[t.Outcome]++
+	}
+	what := "nothing new to publish"
+	if r.Published {
+		what = fmt.Sprintf("published generation %d", r.Generation)
+	}
+	c.say("%d changed, %d unchanged, %d failed: %s.", count[store.Changed], count[store.Unchanged], count[store.Failed], what)
+}
+
+// line says how a table fared.
+func line(t store.RunTable) string {
+	s := fmt.Sprintf("%s: %s, %d rows, %s, %s", t.Table, t.Outcome, t.Rows, sizeOf(t.Bytes), t.Duration.Round(time.Millisecond))
+	if t.Outcome == store.Failed {
+		s = fmt.Sprintf("%s: failed: %s", t.Table, t.Reason)
+	} else if t.Reason != "" {
+		s += " (" + t.Reason + ")"
+	}
+	for _, w := range t.Warnings {
+		s += "\n  warning: " + w
+	}
+	return s
+}
+
+// lines is the progress for logs and pipes.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) Start(string, int64)          {}
+func (l *lines) Advance(string, int64, int64) {}
+func (l *lines) Done(t store.RunTable) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintln(l.w, line(t))
+}
+
+// bars is the progress for a terminal: a bar per table while it is read, then its line.
+type bars struct {
+	p    *mpb.Progress
+	once sync.Once
+	mu   sync.Mutex
+	by   map[string]*mpb.Bar
+}
+
+func newBars(ctx context.Context, w io.Writer) *bars {
+	return &bars{p: mpb.NewWithContext(ctx, mpb.WithOutput(w), mpb.WithWidth(40)), by: map[string]*mpb.Bar{}}
+}
+
+func (b *bars) Start(table string, size int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.by[table] = b.p.AddBar(max(size, 0), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(table, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.Name(" "), decor.AverageETA(decor.ET_STYLE_GO)))
+}
+
+func (b *bars) Advance(table string, bytes, _ int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if bar := b.by[table]; bar != nil {
+		bar.SetCurrent(bytes)
+	}
+}
+
+func (b *bars) Done(t store.RunTable) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if bar := b.by[t.Table]; bar != nil {
+		bar.Abort(true)
+	}
+	fmt.Fprintln(b.p, line(t))
+}
+
+func (b *bars) wait() { b.once.Do(b.p.Wait) }

@@ -1,0 +1,118 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"aida/store"
+
+	"github.com/spf13/cobra"
+)
+
+func tableCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{Use: "table", Short: "Tables: list and show", Example: "  aida table list"}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List tables with size, age and how their last sync ended", Args: cobra.NoArgs, Example: "  aida table list --json",
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return c.withStore(cmd.Context(), func(s *store.Store) error { return c.tables(cmd, s) })
+			},
+		},
+		&cobra.Command{
+			Use: "show TABLE", Short: "Show a table: columns, files and its last sync", Args: cobra.ExactArgs(1), Example: "  aida table show sales.orders",
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return c.withStore(cmd.Context(), func(s *store.Store) error { return c.showTable(cmd, s, args[0]) })
+			},
+		})
+	return cmd
+}
+
+type tableInfo struct {
+	store.Table
+	Rows  int64          `json:"rows"`
+	Size  int64          `json:"size"`
+	Files []store.File   `json:"files"`
+	Last  store.RunTable `json:"last_run"`
+}
+
+func (c *cli) tables(cmd *cobra.Command, s *store.Store) error {
+	list, err := s.Tables(cmd.Context())
+	if err != nil {
+		return err
+	}
+	snap, err := s.Newest(cmd.Context())
+	if err != nil {
+		return err
+	}
+	last, err := s.LastRuns(cmd.Context())
+	if err != nil {
+		return err
+	}
+	infos := make([]tableInfo, 0, len(list))
+	for _, t := range list {
+		infos = append(infos, describe(t, snap.Files, last))
+	}
+	if c.json {
+		return c.printJSON(infos)
+	}
+	var rows [][]string
+	for _, i := range infos {
+		state := "never synced"
+		if i.Last.Outcome != "" {
+			state = string(i.Last.Outcome)
+		}
+		rows = append(rows, []string{i.FullName(), i.Dataset, fmt.Sprint(i.Rows), sizeOf(i.Size), timeOf(i.DataTime), timeOf(i.SyncedAt), state})
+	}
+	columnsOut(c.out, "TABLE | DATASET | ROWS | SIZE | DATA OF | SYNCED | LAST SYNC", rows)
+	return nil
+}
+
+func describe(t store.Table, files []store.File, last map[int64]store.RunTable) tableInfo {
+	i := tableInfo{Table: t, Last: last[t.ID], Files: []store.File{}}
+	for _, f := range files {
+		if f.TableID == t.ID {
+			i.Rows, i.Size, i.Files = i.Rows+f.Rows, i.Size+f.Size, append(i.Files, f)
+		}
+	}
+	return i
+}
+
+func (c *cli) showTable(cmd *cobra.Command, s *store.Store, name string) error {
+	t, err := s.TableByName(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	files, err := s.TableFiles(cmd.Context(), t.ID)
+	if err != nil {
+		return err
+	}
+	last, err := s.LastRuns(cmd.Context())
+	if err != nil {
+		return err
+	}
+	i := describe(t, files, last)
+	if c.json {
+		return c.printJSON(i)
+	}
+	c.say("%s  (%s)\n%s\n", t.FullName(), t.SourceID, t.Definition.Description)
+	c.say("dataset      %s\nprimary key  %s\nrows         %d\nsize         %s\ndata of      %s\nsynced       %s", t.Dataset,
+		strings.Join(t.Definition.PrimaryKey, ", "), i.Rows, sizeOf(i.Size), timeOf(t.DataTime), timeOf(t.SyncedAt))
+	if i.Last.Outcome != "" {
+		c.say("last sync    %s", line(i.Last))
+	}
+	if len(files) > 0 {
+		c.say("")
+		var rows [][]string
+		for _, col := range files[0].Schema {
+			rows = append(rows, []string{col.Name, col.Type})
+		}
+		columnsOut(c.out, "COLUMN | TYPE", rows)
+		c.say("")
+		rows = nil
+		for _, f := range files {
+			rows = append(rows, []string{f.Logical, fmt.Sprint(f.Rows), sizeOf(f.Size), timeOf(f.ModTime), f.Hash[:16]})
+		}
+		columnsOut(c.out, "FILE | ROWS | SIZE | CHANGED | SHA-256", rows)
+	}
+	return nil
+}
