@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -48,7 +49,9 @@ func TestArrowsBetweenRoomsRunDownOnly(t *testing.T) {
 }
 
 func TestDuckDBAndCgoStayOutOfTheBinary(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "aida").CombinedOutput()
+	cmd := exec.Command("go", "list", "-deps", "aida")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
