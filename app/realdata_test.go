@@ -35,7 +35,7 @@ func TestRealDataIsWhatDuckDBReadsFromTheSameFiles(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"data_description.md": string(description),
-		"instance.yaml": fmt.Sprintf("instance: {name: Real}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: %q}}\n", root),
+		"instance.yaml":       fmt.Sprintf("instance: {name: Real}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: %q}}\n", root),
 	} {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

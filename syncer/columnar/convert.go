@@ -55,7 +55,6 @@ func (c *CSV) writeParquet(ctx context.Context, w Sink, o Options) (*Result, err
 			if err == nil {
 				continue
 			}
-			surveyed = !errors.Is(err, errIrregular)
 		}
 		switch {
 		case errors.Is(err, errIrregular) && !p.exact:
