@@ -26,8 +26,31 @@ type Source interface {
 // Request asks for a table.
 type Request struct {
 	Table   datadoc.Table
-	Known   string // fingerprint of what was published last; "" = fetch whatever it is
-	Scratch string // an existing folder for spooled input and side files
+	Known   string            // fingerprint of what was published last; "" = fetch whatever it is
+	Window  Window            // only rows that changed in it; the zero Window is all rows
+	Types   []columnar.Column // the types that the table has in the lake; they win over inference, declared ones win over them
+	Scratch string            // an existing folder for spooled input and side files
+}
+
+// Window is a span of change times by the source's own clock: from Since (included) to Until (not included). A zero time
+// is an open end.
+type Window struct{ Since, Until time.Time }
+
+// All tells whether the window bounds nothing.
+func (w Window) All() bool { return w.Since.IsZero() && w.Until.IsZero() }
+
+// Windowed is a Source that can give only the rows that changed in a window. A source that is not Windowed is never asked
+// for one.
+type Windowed interface {
+	// CanWindow tells why a table cannot be asked for by window; nil when it can.
+	CanWindow(t datadoc.Table) error
+}
+
+// KeyLister is a Source that can list the primary keys of all rows that a table has now, so that rows which were deleted
+// at the source are found.
+type KeyLister interface {
+	// Keys answers like Fetch, with the primary key columns alone.
+	Keys(ctx context.Context, r Request) (*Result, error)
 }
 
 // QuarantineFile is the name, in Request.Scratch, of the side file that keeps rows which were not taken.
