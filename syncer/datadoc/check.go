@@ -98,11 +98,14 @@ func (t *Table) check(fail func(string, ...any)) {
 		}
 	}
 	oneOf("sync_strategy", t.Strategy, "full_refresh", "incremental", "partitioned")
-	oneOf("partition_granularity", t.PartitionGranularity, "day", "month", "year")
+	oneOf("partition_granularity", t.PartitionGranularity, "day", "month", "year", "value")
 	oneOf("partition_column_type", t.PartitionColumnType, "DATE", "TIMESTAMP", "DATETIME")
 	oneOf("query_mode", t.QueryMode, "local", "remote", "hybrid")
 	oneOf("on_bad_row", t.OnBadRow, "fail", "quarantine")
 	oneOf("schema", t.Schema, "evolve", "freeze", "quarantine")
+	for _, c := range t.Columns {
+		oneOf("columns: schema of "+c.Name, c.Schema, "evolve", "freeze", "quarantine")
+	}
 	if t.Strategy == "partitioned" && t.PartitionBy == "" {
 		fail("sync_strategy partitioned needs partition_by")
 	}

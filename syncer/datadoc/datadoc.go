@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"aida/config"
 	"aida/config/strict"
 	"aida/syncer/columnar"
 
@@ -53,7 +54,9 @@ type Table struct {
 	CSV                  CSVOptions `yaml:"csv"`
 	OnBadRow             string     `yaml:"on_bad_row"`
 	Schedule             string     `yaml:"schedule"`
-	Schema               string     `yaml:"schema"` // evolve, freeze or quarantine
+	Schema               string     `yaml:"schema"`          // evolve, freeze or quarantine
+	DeleteColumn         string     `yaml:"delete_column"`   // rows in which it is true or has a time are deleted at the source
+	ReconcileEvery       Span       `yaml:"reconcile_every"` // how often rows that are gone at the source are looked for; 0 = never
 
 	File      string `yaml:"-"`
 	Line, Col int    `yaml:"-"`
@@ -101,6 +104,7 @@ type Column struct {
 	Format      string
 	Description string
 	Sensitive   bool
+	Schema      string // the table's schema contract for this column alone
 }
 
 // DecodeNode reads a plain name or a map.
@@ -116,9 +120,10 @@ func (c *Column) DecodeNode(d *strict.Decoder, path string, n ast.Node) {
 		Format      string `yaml:"format"`
 		Description string `yaml:"description"`
 		Sensitive   bool   `yaml:"sensitive"`
+		Schema      string `yaml:"schema"`
 	}
 	d.Object(path, n, &m)
-	*c = Column{Name: m.Name, Type: m.Type, Format: m.Format, Description: m.Description, Sensitive: m.Sensitive}
+	*c = Column{Name: m.Name, Type: m.Type, Format: m.Format, Description: m.Description, Sensitive: m.Sensitive, Schema: m.Schema}
 	if m.Name == "" {
 		d.Fail(n, "%s: a column needs a name", path)
 	}
@@ -128,6 +133,9 @@ func (c *Column) DecodeNode(d *strict.Decoder, path string, n ast.Node) {
 		}
 	}
 }
+
+// Span is a length of time such as 90m, 24h or 7d.
+type Span = config.Duration
 
 // Words is a list that may also be written as one text with commas.
 type Words []string

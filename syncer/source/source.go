@@ -46,6 +46,13 @@ type Windowed interface {
 	CanWindow(t datadoc.Table) error
 }
 
+// Filtering is a Source that applies where_filters, row_filter and max_history_days itself, in every Fetch and Keys. A table
+// that has one of them is refused, before it is fetched, where its source is not Filtering or gives a reason.
+type Filtering interface {
+	// CanFilter tells which of the table's conditions the source cannot apply; nil when it applies them all.
+	CanFilter(t datadoc.Table) error
+}
+
 // KeyLister is a Source that can list the primary keys of all rows that a table has now, so that rows which were deleted
 // at the source are found.
 type KeyLister interface {
