@@ -10,9 +10,13 @@ type column struct {
 	Column
 	source   int // index in the record
 	inferred bool
+	known    bool    // read as strictly as an inferred column, but never widened
 	layout   *layout // nil = ISO 8601
 	comma    bool
 }
+
+// strict tells that only the one usual way to write a value counts, as nobody said that the text is of this type.
+func (c *column) strict() bool { return c.inferred || c.known }
 
 // mask is a set of types that a text could be read as without being changed.
 type mask uint8

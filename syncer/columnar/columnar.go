@@ -55,6 +55,7 @@ type CSV struct {
 	Inputs     []Input
 	Dialect    Dialect
 	Declared   []Column // these types win; columns that are not named here are inferred
+	Known      []Column // what the table is stored as: wins over inference, where the header has the column
 	Only       []string // read only these columns, in this order; nil = all
 	OnBadRow   BadRowPolicy
 	Quarantine func() (io.WriteCloser, error) // opened at the first bad row under the quarantine policy

@@ -166,16 +166,26 @@ func (p *plan) resolve() error {
 			continue
 		}
 		d, typed := declared[name]
+		known := false
 		if !typed {
-			d = Column{Name: name}
+			d, known = p.known(name)
 		}
-		col := column{Column: d, source: source, inferred: !typed, comma: p.c.Dialect.DecimalComma}
+		col := column{Column: d, source: source, inferred: !typed && !known, known: known, comma: p.c.Dialect.DecimalComma}
 		if err := col.setLayout(&p.c.Dialect); err != nil {
 			problems = append(problems, fmt.Errorf("column %s: %w", name, err))
 		}
 		p.columns = append(p.columns, col)
 	}
 	return errors.Join(problems...)
+}
+
+func (p *plan) known(name string) (Column, bool) {
+	for _, k := range p.c.Known {
+		if k.Name == name && k.Type.Kind != Unknown {
+			return Column{Name: name, Type: k.Type}, true
+		}
+	}
+	return Column{Name: name}, false
 }
 
 func (c *column) setLayout(d *Dialect) error {

@@ -108,7 +108,7 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 		v.texts = append(v.texts, b)
 		return ""
 	}
-	if !c.inferred && (b[0] <= ' ' || b[len(b)-1] <= ' ') {
+	if !c.strict() && (b[0] <= ' ' || b[len(b)-1] <= ' ') {
 		if b = bytes.TrimSpace(b); len(b) == 0 {
 			return "is not a " + c.Type.String()
 		}
@@ -117,7 +117,7 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 	switch c.Type.Kind {
 	case Int64:
 		var n int64
-		if n, ok = parseInt(b); ok && c.inferred {
+		if n, ok = parseInt(b); ok && c.strict() {
 			ok = canonicalInt(b)
 		}
 		v.ints = append(v.ints, n)
@@ -128,7 +128,7 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 		ok = k.addFloat(v, c, b)
 	case Bool:
 		var x bool
-		if c.inferred {
+		if c.strict() {
 			x, ok = trueFalse(b)
 		} else {
 			x, ok = parseBool(b)
@@ -158,7 +158,7 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 }
 
 func (k *converter) addFloat(v *vector, c *column, b []byte) bool {
-	if c.inferred && classify(b, c)&asFloat == 0 {
+	if c.strict() && classify(b, c)&asFloat == 0 {
 		return false
 	}
 	x, ok := parseFloat(b, c.comma)
@@ -169,7 +169,7 @@ func (k *converter) addFloat(v *vector, c *column, b []byte) bool {
 }
 
 func (k *converter) addTimestamp(v *vector, c *column, b []byte) bool {
-	if c.inferred {
+	if c.strict() {
 		n, _, zoned, ok := isoTimestamp(b)
 		if ok = ok && zoned == c.Type.Zoned; ok {
 			v.ints = append(v.ints, n)

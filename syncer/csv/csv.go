@@ -30,6 +30,7 @@ type Options struct {
 	Format   datadoc.CSVOptions // delimiter, quote, encoding, ... for tables that do not say
 	OnBadRow string             // fail (default) or quarantine
 	Client   *http.Client       // nil = a client with time-outs
+	Pause    time.Duration      // before the second attempt of a download, twice as long before each further one; 0 = 1 s
 }
 
 // Source reads CSV.
@@ -43,6 +44,7 @@ func New(o Options) (*Source, error) {
 	if o.Client == nil {
 		o.Client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: 20 * time.Second}}
 	}
+	o.Pause = cmp.Or(o.Pause, time.Second)
 	return &Source{o: o}, nil
 }
 
@@ -82,7 +84,7 @@ func (s *Source) Fetch(ctx context.Context, r source.Request) (*source.Result, e
 	}
 	d := &data{inputs: in}
 	d.csv = columnar.CSV{
-		Table: r.Table.FullName(), Dialect: dialect, Declared: declared, Only: only,
+		Table: r.Table.FullName(), Dialect: dialect, Declared: declared, Known: r.Types, Only: only,
 		OnBadRow:   columnar.BadRowPolicy(onBad),
 		Quarantine: func() (io.WriteCloser, error) { return os.Create(filepath.Join(r.Scratch, source.QuarantineFile)) },
 	}

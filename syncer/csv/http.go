@@ -18,7 +18,7 @@ import (
 	"aida/syncer/source"
 )
 
-// attempts is how often a download is tried, with a pause of 1, 2, 4 s between; a broken one goes on where it broke.
+// attempts is how often a download is tried, with pauses of 1, 2, 4 s between; a broken one goes on where it broke.
 const attempts = 4
 
 // download spools a URL into scratch. Its content is what tells one state from another.
@@ -50,7 +50,7 @@ func (s *Source) spool(ctx context.Context, address string, tmp *os.File) (state
 			select {
 			case <-ctx.Done():
 				return "", 0, time.Time{}, ctx.Err()
-			case <-time.After(time.Second << (try - 1)):
+			case <-time.After(s.o.Pause << (try - 1)):
 			}
 		}
 		var again bool
