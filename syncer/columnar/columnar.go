@@ -105,6 +105,9 @@ func (e *CellError) Error() string {
 // maxRowGroupRows bounds a row group by rows, as readers such as DuckDB work on row groups in parallel.
 const maxRowGroupRows = 122_880
 
+// maxRowGroupBytes bounds a row group by the bytes of its values in memory.
+const maxRowGroupBytes = 64 << 20
+
 const defaultBlockSize = 8 << 20
 
 // maxRecord bounds one record: positions in a block are kept in 30 bits.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,11 @@ func rowsOf(t testing.TB, data []byte) []string {
 		}
 		for _, row := range rows {
 			out = append(out, strings.Join(row, "|"))
+		}
+	}
+	for _, dictionaries := range []bool{false, true} {
+		if own := readBack(t, data, dictionaries); !slices.Equal(own, out) {
+			t.Fatalf("Reader (dictionaries %t) and Arrow read other rows:\n%.2000q\n%.2000q", dictionaries, own, out)
 		}
 	}
 	return out

@@ -74,7 +74,7 @@ func (c *CSV) writeParquet(ctx context.Context, w Sink, o Options) (*Result, err
 var errWider = errors.New("a column is wider")
 
 func (p *plan) converter() *converter {
-	return &converter{columns: p.columns, nulls: p.c.Dialect.NullTokens, quote: p.c.Dialect.Quote, vectors: make([]vector, len(p.columns))}
+	return &converter{columns: p.columns, nulls: p.c.Dialect.NullTokens, quote: p.c.Dialect.Quote, vectors: make([]Vector, len(p.columns))}
 }
 
 // piece is what became of a block.

@@ -60,10 +60,7 @@ func node(c Column) (schema.Node, error) {
 		return schema.NewPrimitiveNodeLogical(c.Name, opt, schema.NewTimeLogicalType(false, schema.TimeUnitMicros), parquet.Types.Int64, -1, -1)
 	case Decimal:
 		physical, length := parquet.Types.Int64, -1
-		switch {
-		case c.Type.Precision <= 9:
-			physical = parquet.Types.Int32
-		case c.Type.Precision > 18:
+		if c.Type.Precision > smallDigits {
 			physical, length = parquet.Types.FixedLenByteArray, decimalBytes(c.Type.Precision)
 		}
 		return schema.NewPrimitiveNodeLogical(c.Name, opt, schema.NewDecimalLogicalType(int32(c.Type.Precision), int32(c.Type.Scale)), physical, length, -1)
@@ -72,7 +69,7 @@ func node(c Column) (schema.Node, error) {
 }
 
 // encode writes one row group. Arrow panics where it should give errors; here they become errors.
-func (e *encoder) encode(out *bytes.Buffer, vectors []vector) (err error) {
+func (e *encoder) encode(out *bytes.Buffer, vectors []Vector) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("parquet: %v", p)
@@ -86,7 +83,7 @@ func (e *encoder) encode(out *bytes.Buffer, vectors []vector) (err error) {
 		props = append(props, encodingOf(e.columns[i], &vectors[i])...)
 	}
 	w := file.NewParquetWriter(out, e.root, file.WithWriterProps(parquet.NewWriterProperties(props...)))
-	if len(vectors) > 0 && len(vectors[0].levels) > 0 {
+	if len(vectors) > 0 && len(vectors[0].Levels) > 0 {
 		rg := w.AppendRowGroup()
 		for i := range vectors {
 			if err := writeColumn(rg, &vectors[i]); err != nil {
@@ -103,22 +100,22 @@ func (e *encoder) encode(out *bytes.Buffer, vectors []vector) (err error) {
 	return nil
 }
 
-func writeColumn(rg file.SerialRowGroupWriter, v *vector) error {
+func writeColumn(rg file.SerialRowGroupWriter, v *Vector) error {
 	col, err := rg.NextColumn()
 	if err != nil {
 		return err
 	}
 	switch w := col.(type) {
 	case *file.BooleanColumnChunkWriter:
-		_, err = w.WriteBatch(v.bools, v.levels, nil)
+		_, err = w.WriteBatch(v.Bools, v.Levels, nil)
 	case *file.Int32ColumnChunkWriter:
-		_, err = w.WriteBatch(v.shorts, v.levels, nil)
+		_, err = w.WriteBatch(v.Days, v.Levels, nil)
 	case *file.Int64ColumnChunkWriter:
-		_, err = w.WriteBatch(v.ints, v.levels, nil)
+		_, err = w.WriteBatch(v.Ints, v.Levels, nil)
 	case *file.Float64ColumnChunkWriter:
-		_, err = w.WriteBatch(v.floats, v.levels, nil)
+		_, err = w.WriteBatch(v.Floats, v.Levels, nil)
 	case *file.FixedLenByteArrayColumnChunkWriter:
-		_, err = w.WriteBatch(v.wides, v.levels, nil)
+		_, err = w.WriteBatch(v.Wides, v.Levels, nil)
 	case *file.ByteArrayColumnChunkWriter:
 		err = writeTexts(w, v)
 	default:
@@ -131,16 +128,16 @@ func writeColumn(rg file.SerialRowGroupWriter, v *vector) error {
 // that is larger than 2 GiB would be damaged.
 const textBatch = 1 << 20
 
-func writeTexts(w *file.ByteArrayColumnChunkWriter, v *vector) error {
+func writeTexts(w *file.ByteArrayColumnChunkWriter, v *Vector) error {
 	at, value, size := 0, 0, 0
 	next := 0
-	for i, l := range v.levels {
+	for i, l := range v.Levels {
 		if l == 1 {
-			size += len(v.texts[next])
+			size += len(v.Texts[next])
 			next++
 		}
-		if size >= textBatch || i == len(v.levels)-1 {
-			if _, err := w.WriteBatch(v.texts[value:next], v.levels[at:i+1], nil); err != nil {
+		if size >= textBatch || i == len(v.Levels)-1 {
+			if _, err := w.WriteBatch(v.Texts[value:next], v.Levels[at:i+1], nil); err != nil {
 				return err
 			}
 			at, value, size = i+1, next, 0
@@ -154,26 +151,25 @@ func writeTexts(w *file.ByteArrayColumnChunkWriter, v *vector) error {
 const sampleSize = 2048
 
 // encodingOf chooses a dictionary where values repeat, differences for other whole numbers, and plain values else.
-func encodingOf(c Column, v *vector) []parquet.WriterProperty {
+func encodingOf(c Column, v *Vector) []parquet.WriterProperty {
 	var repeats, whole bool
 	switch c.Type.Kind {
 	case Bool:
 		return nil
 	case Float64:
-		repeats = repeating(len(v.floats), func(i int) uint64 { return math.Float64bits(v.floats[i]) })
+		repeats = repeating(len(v.Floats), func(i int) uint64 { return math.Float64bits(v.Floats[i]) })
 	case Int64, Timestamp, Time:
-		whole, repeats = true, repeating(len(v.ints), func(i int) uint64 { return uint64(v.ints[i]) })
+		whole, repeats = true, repeating(len(v.Ints), func(i int) uint64 { return uint64(v.Ints[i]) })
 	case Date:
-		whole, repeats = true, repeating(len(v.shorts), func(i int) int32 { return v.shorts[i] })
+		whole, repeats = true, repeating(len(v.Days), func(i int) int32 { return v.Days[i] })
 	case Decimal:
-		switch {
-		case c.Type.Precision <= 9:
-			whole, repeats = true, repeating(len(v.shorts), func(i int) int32 { return v.shorts[i] })
-		case c.Type.Precision <= 18:
-			whole, repeats = true, repeating(len(v.ints), func(i int) uint64 { return uint64(v.ints[i]) })
+		if c.Type.Precision > smallDigits {
+			repeats = repeating(len(v.Wides), func(i int) string { return string(v.Wides[i]) })
+		} else {
+			whole, repeats = true, repeating(len(v.Ints), func(i int) uint64 { return uint64(v.Ints[i]) })
 		}
 	default:
-		repeats = repeating(len(v.texts), func(i int) string { return string(v.texts[i]) })
+		repeats = repeating(len(v.Texts), func(i int) string { return string(v.Texts[i]) })
 	}
 	path := parquet.ColumnPath{c.Name}
 	switch {

@@ -2,7 +2,6 @@ package columnar
 
 import (
 	"math"
-	"math/big"
 	"strconv"
 	"unsafe"
 )
@@ -152,93 +151,4 @@ func canonicalFloat(b []byte, comma bool) bool {
 		}
 	}
 	return i == len(b)
-}
-
-// parseDecimal reads a number as its digits at the given scale. Digits that do not fit, other than zeros at the end of
-// the fraction, make it fail: a decimal is kept exactly or not at all. Values of up to 18 digits come as v, larger ones as
-// wide.
-func parseDecimal(b []byte, precision, scale int, comma bool) (v int64, wide *big.Int, ok bool) {
-	point := byte('.')
-	if comma {
-		point = ','
-	}
-	neg, i := false, 0
-	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
-		neg, i = b[0] == '-', 1
-	}
-	var buf [64]byte
-	digits := buf[:0]
-	frac, any := -1, false
-	for ; i < len(b); i++ {
-		c := b[i]
-		switch {
-		case c == point && frac < 0:
-			frac = 0
-			continue
-		case c < '0' || c > '9':
-			return 0, nil, false
-		case frac >= 0 && frac == scale:
-			if c != '0' {
-				return 0, nil, false
-			}
-			any = true
-			continue
-		}
-		any = true
-		if frac >= 0 {
-			frac++
-		}
-		if len(digits) == 0 && c == '0' {
-			continue // leading zeros count for nothing
-		}
-		if len(digits) == precision {
-			return 0, nil, false
-		}
-		digits = append(digits, c)
-	}
-	if !any {
-		return 0, nil, false
-	}
-	for frac = max(frac, 0); frac < scale; frac++ {
-		if len(digits) == 0 {
-			break
-		}
-		if len(digits) == precision {
-			return 0, nil, false
-		}
-		digits = append(digits, '0')
-	}
-	if precision <= 18 {
-		for _, c := range digits {
-			v = v*10 + int64(c-'0')
-		}
-		if neg {
-			v = -v
-		}
-		return v, nil, true
-	}
-	wide = new(big.Int)
-	if len(digits) > 0 {
-		wide.SetString(string(digits), 10)
-	}
-	if neg {
-		wide.Neg(wide)
-	}
-	return 0, wide, true
-}
-
-// twosComplement writes v as n bytes, big endian, the way Parquet stores decimals of more than 18 digits.
-func twosComplement(v *big.Int, n int) []byte {
-	out := make([]byte, n)
-	if v.Sign() >= 0 {
-		return v.FillBytes(out)
-	}
-	mod := new(big.Int).Lsh(big.NewInt(1), uint(8*n))
-	return mod.Add(mod, v).FillBytes(out)
-}
-
-// decimalBytes is the number of bytes that hold every decimal of a precision (Parquet format, logical types, DECIMAL).
-func decimalBytes(precision int) int {
-	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(precision)), nil)
-	return limit.BitLen()/8 + 1
 }

@@ -3,33 +3,14 @@ package columnar
 import (
 	"bytes"
 	"unicode/utf8"
-
-	"github.com/apache/arrow/go/v17/parquet"
 )
-
-// vector is one column of a row group as the Parquet writer wants it: the values without nulls, and for each row
-// whether it has one.
-type vector struct {
-	levels []int16 // 1 = a value, 0 = null
-	ints   []int64 // Int64, Timestamp, Time, Decimal of 10 to 18 digits
-	shorts []int32 // Date, Decimal of up to 9 digits
-	floats []float64
-	bools  []bool
-	texts  []parquet.ByteArray
-	wides  []parquet.FixedLenByteArray
-}
-
-func (v *vector) reset() {
-	clear(v.texts) // they point into a block
-	*v = vector{levels: v.levels[:0], ints: v.ints[:0], shorts: v.shorts[:0], floats: v.floats[:0], bools: v.bools[:0], texts: v.texts[:0], wides: v.wides[:0]}
-}
 
 // converter turns records into vectors. It belongs to one goroutine.
 type converter struct {
 	columns []column
 	nulls   []string
 	quote   byte
-	vectors []vector
+	vectors []Vector
 	arena   []byte // texts whose doubled quotes were undone
 	valid   bool   // the whole block is valid UTF-8
 }
@@ -40,15 +21,16 @@ type mismatch struct{ column, row int }
 // convert reads rows from to to of the records into the vectors. A cell that does not fit its declared type makes its row
 // bad; one that does not fit an inferred type ends the conversion.
 func (k *converter) convert(t *records, from, to int) (bad []badRow, miss *mismatch) {
-	k.arena = k.arena[:0:0] // texts of the row group before may still be in use
+	k.arena = k.arena[:0] // the row group before has been encoded
 	for i := range k.columns {
 		v, c := &k.vectors[i], &k.columns[i]
-		v.reset()
+		v.Reset()
 		for row := from; row < to; row++ {
 			f := t.fields[row*t.width+c.source]
 			cell := f.bytes(t.data)
 			if k.isNull(cell, f, c) {
-				v.levels = append(v.levels, 0)
+				v.Levels = append(v.Levels, 0)
+				v.Nulls++
 				continue
 			}
 			if f.end&escaped != 0 {
@@ -56,13 +38,13 @@ func (k *converter) convert(t *records, from, to int) (bad []badRow, miss *misma
 			}
 			reason := k.add(v, c, cell)
 			if reason == "" {
-				v.levels = append(v.levels, 1)
+				v.Levels = append(v.Levels, 1)
 				continue
 			}
 			if c.inferred && c.Type.Kind != String {
 				return nil, &mismatch{i, row}
 			}
-			v.levels = append(v.levels, 0)
+			v.Levels = append(v.Levels, 0)
 			bad = append(bad, badRow{start: row, at: int(f.start), column: i, reason: reason})
 		}
 	}
@@ -100,12 +82,12 @@ func (k *converter) unescape(cell []byte) []byte {
 }
 
 // add converts one cell that is not null; it gives why it cannot, or "".
-func (k *converter) add(v *vector, c *column, b []byte) string {
+func (k *converter) add(v *Vector, c *column, b []byte) string {
 	if c.Type.Kind == String || c.Type.Kind == JSON {
 		if !k.valid && !utf8.Valid(b) {
 			return "is not valid UTF-8 text; is the encoding right?"
 		}
-		v.texts = append(v.texts, b)
+		v.Texts = append(v.Texts, b)
 		return ""
 	}
 	if !c.strict() && (b[0] <= ' ' || b[len(b)-1] <= ' ') {
@@ -120,9 +102,9 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 		if n, ok = parseInt(b); ok && c.strict() {
 			ok = canonicalInt(b)
 		}
-		v.ints = append(v.ints, n)
+		v.Ints = append(v.Ints, n)
 		if !ok {
-			v.ints = v.ints[:len(v.ints)-1]
+			v.Ints = v.Ints[:len(v.Ints)-1]
 		}
 	case Float64:
 		ok = k.addFloat(v, c, b)
@@ -134,22 +116,22 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 			x, ok = parseBool(b)
 		}
 		if ok {
-			v.bools = append(v.bools, x)
+			v.Bools = append(v.Bools, x)
 		}
 	case Date:
 		var d int32
 		if d, ok = c.parseDate(b); ok {
-			v.shorts = append(v.shorts, d)
+			v.Days = append(v.Days, d)
 		}
 	case Timestamp:
 		ok = k.addTimestamp(v, c, b)
 	case Time:
 		var n int64
 		if n, ok = c.parseTime(b); ok {
-			v.ints = append(v.ints, n)
+			v.Ints = append(v.Ints, n)
 		}
 	case Decimal:
-		ok = addDecimal(v, c, b)
+		ok = k.addDecimal(v, c, b)
 	}
 	if ok {
 		return ""
@@ -157,45 +139,47 @@ func (k *converter) add(v *vector, c *column, b []byte) string {
 	return "is not a " + c.describe()
 }
 
-func (k *converter) addFloat(v *vector, c *column, b []byte) bool {
+func (k *converter) addFloat(v *Vector, c *column, b []byte) bool {
 	if c.strict() && classify(b, c)&asFloat == 0 {
 		return false
 	}
 	x, ok := parseFloat(b, c.comma)
 	if ok {
-		v.floats = append(v.floats, x)
+		v.Floats = append(v.Floats, x)
 	}
 	return ok
 }
 
-func (k *converter) addTimestamp(v *vector, c *column, b []byte) bool {
+func (k *converter) addTimestamp(v *Vector, c *column, b []byte) bool {
 	if c.strict() {
 		n, _, zoned, ok := isoTimestamp(b)
 		if ok = ok && zoned == c.Type.Zoned; ok {
-			v.ints = append(v.ints, n)
+			v.Ints = append(v.Ints, n)
 		}
 		return ok
 	}
 	n, ok := c.parseTimestamp(b)
 	if ok {
-		v.ints = append(v.ints, n)
+		v.Ints = append(v.Ints, n)
 	}
 	return ok
 }
 
-func addDecimal(v *vector, c *column, b []byte) bool {
-	n, wide, ok := parseDecimal(b, c.Type.Precision, c.Type.Scale, c.comma)
-	switch {
-	case !ok:
-		return false
-	case wide != nil:
-		v.wides = append(v.wides, twosComplement(wide, decimalBytes(c.Type.Precision)))
-	case c.Type.Precision <= 9:
-		v.shorts = append(v.shorts, int32(n))
-	default:
-		v.ints = append(v.ints, n)
+func (k *converter) addDecimal(v *Vector, c *column, b []byte) bool {
+	if c.Type.Precision <= smallDigits {
+		n, ok := parseDecimal(b, c.Type.Precision, c.Type.Scale, c.comma)
+		if ok {
+			v.Ints = append(v.Ints, n)
+		}
+		return ok
 	}
-	return true
+	n, ok := parseWide(b, c.Type.Precision, c.Type.Scale, c.comma)
+	if ok {
+		at := len(k.arena)
+		k.arena = n.append(k.arena, decimalBytes(c.Type.Precision))
+		v.Wides = append(v.Wides, k.arena[at:len(k.arena):len(k.arena)])
+	}
+	return ok
 }
 
 // describe names what a cell should have been, with its format.
