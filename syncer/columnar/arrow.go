@@ -237,7 +237,7 @@ func (g *groupWriter) write(ctx context.Context, s *sorter) (int64, error) {
 	})
 	for range workers {
 		group.Go(func() error {
-			vectors := make([]vector, len(g.columns))
+			vectors := make([]Vector, len(g.columns))
 			for job := range jobs {
 				e := encodedGroup{buf: buffers.Get().(*bytes.Buffer), count: job.count}
 				e.err = g.encode(job, vectors, e.buf)
@@ -270,14 +270,14 @@ func (g *groupWriter) write(ctx context.Context, s *sorter) (int64, error) {
 	return written.Load(), err
 }
 
-func (g *groupWriter) encode(job *rowGroup, vectors []vector, buf *bytes.Buffer) (err error) {
+func (g *groupWriter) encode(job *rowGroup, vectors []Vector, buf *bytes.Buffer) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("internal error: a row group cannot be read back: %v", p)
 		}
 	}()
 	for i := range vectors {
-		vectors[i].reset()
+		vectors[i].Reset()
 	}
 	rest := job.rows
 	for range job.count {

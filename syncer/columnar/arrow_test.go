@@ -89,8 +89,8 @@ func sale(b *array.RecordBuilder, n int) {
 	}
 }
 
-// cut deals rows 0 to n-1 in random order to streams of batches of random size.
-func cut(n, streams int, seed uint64) []RecordStream {
+// deal gives rows 0 to n-1 in random order to streams of batches of random size.
+func deal(n, streams int, seed uint64) []RecordStream {
 	r := rand.New(rand.NewPCG(seed, 1))
 	rows := r.Perm(n)
 	out := make([]RecordStream, streams)
@@ -130,7 +130,7 @@ func TestArrowBytesFollowFromTheRowsAlone(t *testing.T) {
 	for i, c := range []struct {
 		streams, memory, workers int
 	}{{1, 0, 1}, {1, 0, 3}, {4, 0, 2}, {3, 40_000, 2}, {1, 3_000, 1}} { // the last one merges more runs than are open at once
-		res, data := writeArrow(t, &Arrow{Columns: saleColumns(t), Order: []string{"id", "region"}, Streams: cut(n, c.streams, uint64(i)), Memory: c.memory},
+		res, data := writeArrow(t, &Arrow{Columns: saleColumns(t), Order: []string{"id", "region"}, Streams: deal(n, c.streams, uint64(i)), Memory: c.memory},
 			Options{Workers: c.workers, BlockSize: 64 << 10})
 		if first == nil {
 			first = data
@@ -155,7 +155,7 @@ func TestArrowBytesFollowFromTheRowsAlone(t *testing.T) {
 }
 
 func TestArrowRowsAreSortedByTheirKey(t *testing.T) {
-	_, data := writeArrow(t, &Arrow{Columns: saleColumns(t)[:2], Order: []string{"region", "id"}, Streams: cut(700, 3, 9)}, Options{})
+	_, data := writeArrow(t, &Arrow{Columns: saleColumns(t)[:2], Order: []string{"region", "id"}, Streams: deal(700, 3, 9)}, Options{})
 	type key struct {
 		region string
 		id     int
@@ -183,7 +183,7 @@ func TestEveryKindOfKeyIsInOrder(t *testing.T) {
 	for _, name := range []string{"share", "price", "day", "at", "paid", "clock"} {
 		columns := saleColumns(t)
 		i := slices.IndexFunc(columns, func(c ArrowColumn) bool { return c.Name == name })
-		_, data := writeArrow(t, &Arrow{Columns: columns[i : i+1], Order: []string{name}, Streams: cut(900, 2, 4)}, Options{})
+		_, data := writeArrow(t, &Arrow{Columns: columns[i : i+1], Order: []string{name}, Streams: deal(900, 2, 4)}, Options{})
 		rows := rowsOf(t, data)
 		var values []float64
 		for _, r := range rows {

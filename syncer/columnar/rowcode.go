@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -97,7 +96,7 @@ func textReader(c ArrowColumn, values arrow.Array) (cellReader, error) {
 		return nil, err
 	}
 	k := &converter{columns: []column{col}}
-	var v vector
+	var v Vector
 	var text []byte
 	return func(to []byte, row int) ([]byte, error) {
 		var err error
@@ -107,7 +106,8 @@ func textReader(c ArrowColumn, values arrow.Array) (cellReader, error) {
 		if c.Type.Kind == String || c.Type.Kind == JSON {
 			return appendText(to, text)
 		}
-		v.reset()
+		v.Reset()
+		k.arena = k.arena[:0]
 		if len(text) == 0 {
 			return to, fmt.Errorf("an empty text is not a %s", col.describe())
 		}
@@ -115,16 +115,16 @@ func textReader(c ArrowColumn, values arrow.Array) (cellReader, error) {
 			return to, fmt.Errorf("%q %s", clip(text), reason)
 		}
 		switch {
-		case len(v.ints) == 1:
-			return appendInt(to, v.ints[0]), nil
-		case len(v.shorts) == 1:
-			return appendShort(to, v.shorts[0]), nil
-		case len(v.floats) == 1:
-			return appendInt(to, int64(math.Float64bits(v.floats[0]))), nil
-		case len(v.bools) == 1:
-			return append(to, boolByte(v.bools[0])), nil
-		case len(v.wides) == 1:
-			return append(to, v.wides[0]...), nil
+		case len(v.Ints) == 1:
+			return appendInt(to, v.Ints[0]), nil
+		case len(v.Days) == 1:
+			return appendShort(to, v.Days[0]), nil
+		case len(v.Floats) == 1:
+			return appendInt(to, int64(math.Float64bits(v.Floats[0]))), nil
+		case len(v.Bools) == 1:
+			return append(to, boolByte(v.Bools[0])), nil
+		case len(v.Wides) == 1:
+			return append(to, v.Wides[0]...), nil
 		}
 		return to, fmt.Errorf("internal error: %q became no %s", clip(text), c.Type)
 	}, nil
@@ -158,10 +158,7 @@ func appendDecimal(to []byte, v decimal128.Num, t Type) ([]byte, error) {
 	if !v.FitsInPrecision(int32(t.Precision)) {
 		return to, fmt.Errorf("%s does not fit %s", v.ToString(int32(t.Scale)), t)
 	}
-	switch {
-	case t.Precision <= 9:
-		return appendShort(to, int32(v.LowBits())), nil
-	case t.Precision <= 18:
+	if t.Precision <= smallDigits {
 		return appendInt(to, int64(v.LowBits())), nil
 	}
 	var b [16]byte
@@ -180,10 +177,7 @@ func cellSize(t Type, b []byte) (prefix, size int) {
 	case Bool:
 		return 0, 1
 	case Decimal:
-		switch {
-		case t.Precision <= 9:
-			return 0, 4
-		case t.Precision <= 18:
+		if t.Precision <= smallDigits {
 			return 0, 8
 		}
 		return 0, decimalBytes(t.Precision)
@@ -193,38 +187,34 @@ func cellSize(t Type, b []byte) (prefix, size int) {
 }
 
 // appendVector moves the cell at the beginning of row to the vector and gives the rest. Texts go on pointing into row.
-func appendVector(v *vector, t Type, row []byte) []byte {
+func appendVector(v *Vector, t Type, row []byte) []byte {
 	mark, row := row[0], row[1:]
 	if mark == nullCell {
-		v.levels = append(v.levels, 0)
+		v.Levels = append(v.Levels, 0)
+		v.Nulls++
 		return row
 	}
-	v.levels = append(v.levels, 1)
+	v.Levels = append(v.Levels, 1)
 	prefix, size := cellSize(t, row)
 	cell, rest := row[prefix:prefix+size:prefix+size], row[prefix+size:]
-	switch t.Kind {
-	case Int64, Timestamp, Time:
-		v.ints = append(v.ints, int64(binary.LittleEndian.Uint64(cell)))
-	case Float64:
-		v.floats = append(v.floats, math.Float64frombits(binary.LittleEndian.Uint64(cell)))
-	case Date:
-		v.shorts = append(v.shorts, int32(binary.LittleEndian.Uint32(cell)))
-	case Bool:
-		v.bools = append(v.bools, cell[0] == 1)
-	case Decimal:
-		switch {
-		case t.Precision <= 9:
-			v.shorts = append(v.shorts, int32(binary.LittleEndian.Uint32(cell)))
-		case t.Precision <= 18:
-			v.ints = append(v.ints, int64(binary.LittleEndian.Uint64(cell)))
-		default:
-			v.wides = append(v.wides, cell)
-		}
+	switch {
+	case t.Kind == Float64:
+		v.Floats = append(v.Floats, math.Float64frombits(binary.LittleEndian.Uint64(cell)))
+	case t.Kind == Date:
+		v.Days = append(v.Days, int32(binary.LittleEndian.Uint32(cell)))
+	case t.Kind == Bool:
+		v.Bools = append(v.Bools, cell[0] == 1)
+	case t.Kind == Decimal && t.Precision > smallDigits:
+		v.Wides = append(v.Wides, cell)
+	case isText(t):
+		v.Texts = append(v.Texts, cell)
 	default:
-		v.texts = append(v.texts, cell)
+		v.Ints = append(v.Ints, int64(binary.LittleEndian.Uint64(cell)))
 	}
 	return rest
 }
+
+func isText(t Type) bool { return t.Kind == String || t.Kind == JSON || t.Kind == Unknown }
 
 // rowOrder makes sort keys: bytes that compare as the rows are ordered, nulls first.
 type rowOrder struct {
@@ -248,23 +238,22 @@ func (o *rowOrder) appendKey(to, row []byte, cells []int) []byte {
 		switch {
 		case t.Kind == Float64:
 			u := binary.LittleEndian.Uint64(b)
-			u ^= uint64(int64(u)>>63) | 1<<63
-			to = binary.BigEndian.AppendUint64(to, u)
+			to = binary.BigEndian.AppendUint64(to, u^(uint64(int64(u)>>63)|1<<63))
 		case t.Kind == Bool:
 			to = append(to, b[0])
-		case t.Kind == Decimal && t.Precision > 18:
+		case t.Kind == Date:
+			to = binary.BigEndian.AppendUint32(to, binary.LittleEndian.Uint32(b)^1<<31)
+		case t.Kind == Decimal && t.Precision > smallDigits:
 			to = append(append(to, b[0]^0x80), b[1:]...)
-		case size == 8 && t.Kind != String && t.Kind != JSON && t.Kind != Unknown:
-			to = binary.BigEndian.AppendUint64(to, binary.LittleEndian.Uint64(b)^1<<63)
-		case size == 4 && t.Kind != String && t.Kind != JSON && t.Kind != Unknown:
-			to = binary.BigEndian.AppendUint32(to, bits.ReverseBytes32(binary.BigEndian.Uint32(b))^1<<31)
-		default: // a zero byte becomes 0 255, the end is 0 1: a text sorts before those that it begins
+		case isText(t): // a zero byte becomes 0 255, the end is 0 1: a text sorts before those that it begins
 			for _, c := range b {
 				if to = append(to, c); c == 0 {
 					to = append(to, 0xFF)
 				}
 			}
 			to = append(to, 0, 1)
+		default:
+			to = binary.BigEndian.AppendUint64(to, binary.LittleEndian.Uint64(b)^1<<63)
 		}
 	}
 	return to
