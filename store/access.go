@@ -43,7 +43,11 @@ func (s *Store) Access(ctx context.Context, userID int64) (*Access, error) {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	defer tx.Rollback()
-	a := &Access{ids: map[int64]struct{}{}, Enabled: map[string]bool{}}
+	return accessIn(ctx, tx, userID)
+}
+
+func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err error) {
+	a = &Access{ids: map[int64]struct{}{}, Enabled: map[string]bool{}}
 	var changed int64
 	if err := tx.QueryRowContext(ctx, `SELECT access_version, access_changed_at FROM state`).Scan(&a.Version, &changed); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
