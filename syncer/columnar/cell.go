@@ -12,7 +12,7 @@ type column struct {
 	inferred bool
 	known    bool    // read as strictly as an inferred column, but never widened
 	layout   *layout // nil = ISO 8601
-	comma    bool
+	point    byte    // the decimal sign
 }
 
 // strict tells that only the one usual way to write a value counts, as nobody said that the text is of this type.
@@ -48,8 +48,8 @@ func classify(b []byte, c *column) mask {
 			}
 			return asInt
 		}
-		if canonicalFloat(b, c.comma) {
-			if v, ok := parseFloat(b, c.comma); ok && !math.IsInf(v, 0) && floatKeeps(b) {
+		if canonicalFloat(b, c.point) {
+			if v, ok := parseFloat(b, c.point); ok && !math.IsInf(v, 0) && floatKeeps(b) {
 				return asFloat
 			}
 			return 0

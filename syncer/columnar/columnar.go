@@ -40,6 +40,14 @@ type Dialect struct {
 	TimestampFormat string
 }
 
+// point is the decimal sign.
+func (d *Dialect) point() byte {
+	if d.DecimalComma {
+		return ','
+	}
+	return '.'
+}
+
 // BadRowPolicy says what happens with a row that does not fit.
 type BadRowPolicy string
 

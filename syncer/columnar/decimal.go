@@ -19,11 +19,17 @@ var powers = func() (p [smallDigits + 1]uint64) {
 
 // parseDecimal reads a number of up to 18 digits as its digits at the given scale. Digits that do not fit, other than
 // zeros at the end of the fraction, make it fail: a decimal is kept exactly or not at all.
-func parseDecimal(b []byte, precision, scale int, comma bool) (int64, bool) {
-	point := byte('.')
-	if comma {
-		point = ','
+func parseDecimal(b []byte, precision, scale int, point byte) (int64, bool) {
+	if n, ok := plainDecimal(b, precision, scale, point); ok {
+		return n, true
 	}
+	if plain, ok := withoutExponent(b, point); ok {
+		return plainDecimal(plain, precision, scale, point)
+	}
+	return 0, false
+}
+
+func plainDecimal(b []byte, precision, scale int, point byte) (int64, bool) {
 	neg, i := false, 0
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		neg, i = b[0] == '-', 1
@@ -37,9 +43,6 @@ func parseDecimal(b []byte, precision, scale int, comma bool) (int64, bool) {
 			if b[i] == point && frac < 0 {
 				frac = 0
 				continue
-			}
-			if plain, ok := withoutExponent(b, point); ok {
-				return parseDecimal(plain, precision, scale, comma)
 			}
 			return 0, false
 		case frac == scale:
@@ -71,11 +74,17 @@ func parseDecimal(b []byte, precision, scale int, comma bool) (int64, bool) {
 type wide struct{ hi, lo uint64 }
 
 // parseWide reads a number of up to 38 digits, as parseDecimal does.
-func parseWide(b []byte, precision, scale int, comma bool) (n wide, ok bool) {
-	point := byte('.')
-	if comma {
-		point = ','
+func parseWide(b []byte, precision, scale int, point byte) (wide, bool) {
+	if n, ok := plainWide(b, precision, scale, point); ok {
+		return n, true
 	}
+	if plain, ok := withoutExponent(b, point); ok {
+		return plainWide(plain, precision, scale, point)
+	}
+	return wide{}, false
+}
+
+func plainWide(b []byte, precision, scale int, point byte) (n wide, ok bool) {
 	neg, i := false, 0
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		neg, i = b[0] == '-', 1
@@ -88,9 +97,6 @@ func parseWide(b []byte, precision, scale int, comma bool) (n wide, ok bool) {
 			if b[i] == point && frac < 0 {
 				frac = 0
 				continue
-			}
-			if plain, ok := withoutExponent(b, point); ok {
-				return parseWide(plain, precision, scale, comma)
 			}
 			return wide{}, false
 		case frac == scale:

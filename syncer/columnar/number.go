@@ -43,11 +43,7 @@ func canonicalInt(b []byte) bool {
 var pow10 = [23]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
 // parseFloat reads a decimal number, an exponent, inf or nan, rounded to the nearest double.
-func parseFloat(b []byte, comma bool) (float64, bool) {
-	point := byte('.')
-	if comma {
-		point = ','
-	}
+func parseFloat(b []byte, point byte) (float64, bool) {
 	if v, ok := quickFloat(b, point); ok {
 		return v, true
 	}
@@ -111,11 +107,7 @@ func quickFloat(b []byte, point byte) (float64, bool) {
 
 // canonicalFloat tells whether b is a number that text codes do not look like: no leading zeros, no sign but minus, a
 // digit on both sides of the decimal sign.
-func canonicalFloat(b []byte, comma bool) bool {
-	point := byte('.')
-	if comma {
-		point = ','
-	}
+func canonicalFloat(b []byte, point byte) bool {
 	i := 0
 	if len(b) > 0 && b[0] == '-' {
 		i = 1

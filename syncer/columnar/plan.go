@@ -170,7 +170,7 @@ func (p *plan) resolve() error {
 		if !typed {
 			d, known = p.known(name)
 		}
-		col := column{Column: d, source: source, inferred: !typed && !known, known: known, comma: p.c.Dialect.DecimalComma}
+		col := column{Column: d, source: source, inferred: !typed && !known, known: known, point: p.c.Dialect.point()}
 		if err := col.setLayout(&p.c.Dialect); err != nil {
 			problems = append(problems, fmt.Errorf("column %s: %w", name, err))
 		}

@@ -143,7 +143,7 @@ func (k *converter) addFloat(v *Vector, c *column, b []byte) bool {
 	if c.strict() && classify(b, c)&asFloat == 0 {
 		return false
 	}
-	x, ok := parseFloat(b, c.comma)
+	x, ok := parseFloat(b, c.point)
 	if ok {
 		v.Floats = append(v.Floats, x)
 	}
@@ -167,13 +167,13 @@ func (k *converter) addTimestamp(v *Vector, c *column, b []byte) bool {
 
 func (k *converter) addDecimal(v *Vector, c *column, b []byte) bool {
 	if c.Type.Precision <= smallDigits {
-		n, ok := parseDecimal(b, c.Type.Precision, c.Type.Scale, c.comma)
+		n, ok := parseDecimal(b, c.Type.Precision, c.Type.Scale, c.point)
 		if ok {
 			v.Ints = append(v.Ints, n)
 		}
 		return ok
 	}
-	n, ok := parseWide(b, c.Type.Precision, c.Type.Scale, c.comma)
+	n, ok := parseWide(b, c.Type.Precision, c.Type.Scale, c.point)
 	if ok {
 		at := len(k.arena)
 		k.arena = n.append(k.arena, decimalBytes(c.Type.Precision))
