@@ -91,7 +91,7 @@ func valueReader(c ArrowColumn, values arrow.Array) (cellReader, error) {
 
 // textReader reads the text of each value as the parser of CSV cells does.
 func textReader(c ArrowColumn, values arrow.Array) (cellReader, error) {
-	col := column{Column: c.Column}
+	col := column{Column: c.Column, point: '.'}
 	if err := col.setLayout(&Dialect{}); err != nil {
 		return nil, err
 	}
