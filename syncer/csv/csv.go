@@ -31,6 +31,7 @@ type Options struct {
 	OnBadRow string             // fail (default) or quarantine
 	Client   *http.Client       // nil = a client with time-outs
 	Pause    time.Duration      // before the second attempt of a download, twice as long before each further one; 0 = 1 s
+	Stall    time.Duration      // how long a download may stand still; 0 = 2 min
 }
 
 // Source reads CSV.
@@ -42,9 +43,9 @@ func New(o Options) (*Source, error) {
 		o.Root = "."
 	}
 	if o.Client == nil {
-		o.Client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: 20 * time.Second}}
+		o.Client = newClient()
 	}
-	o.Pause = cmp.Or(o.Pause, time.Second)
+	o.Pause, o.Stall = cmp.Or(o.Pause, time.Second), cmp.Or(o.Stall, 2*time.Minute)
 	return &Source{o: o}, nil
 }
 
@@ -59,25 +60,30 @@ func (s *Source) Fetch(ctx context.Context, r source.Request) (*source.Result, e
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", r.Table.FullName(), err)
 	}
+	onBad := cmp.Or(r.Table.OnBadRow, s.o.OnBadRow, string(columnar.Fail))
+	reading, err := digest(f, onBad, r.Table.Columns)
+	if err != nil {
+		return nil, fmt.Errorf("table %s: %w", r.Table.FullName(), err)
+	}
+	known := parseFingerprint(r.Known)
+	if known.reading != reading {
+		known = fingerprint{}
+	}
 	path := cmp.Or(f.Path, r.Table.ID)
 	var in *inputs
 	if isURL(path) {
-		in, err = s.download(ctx, path, r)
+		in, err = s.download(ctx, path, known.remote, r)
 	} else {
 		in, err = s.find(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", r.Table.FullName(), err)
 	}
-	onBad := cmp.Or(r.Table.OnBadRow, s.o.OnBadRow, string(columnar.Fail))
-	fingerprint, err := digest(in.state, f, onBad, r.Table.Columns)
-	if err != nil {
-		return nil, errors.Join(err, in.Close())
+	now := fingerprint{reading: reading, state: stateDigest(in.state), remote: in.remote}
+	if in.same || now.state == known.state {
+		return &source.Result{Fingerprint: r.Known, DataTime: in.modified, Size: in.size}, in.Close()
 	}
-	res := &source.Result{Fingerprint: fingerprint, DataTime: in.modified, Size: in.size}
-	if fingerprint == r.Known {
-		return res, in.Close()
-	}
+	res := &source.Result{Fingerprint: now.String(), DataTime: in.modified, Size: in.size}
 	declared, only, err := columns(r.Table.Columns)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("table %s: %w", r.Table.FullName(), err), in.Close())
@@ -135,6 +141,9 @@ func dialect(f datadoc.CSVOptions) (columnar.Dialect, encodingKind, error) {
 	} else if d.Quote, err = oneByte("quote", f.Quote, '"'); err != nil {
 		return d, 0, err
 	}
+	if d.Quote == d.Delimiter {
+		return d, 0, fmt.Errorf("csv: delimiter and quote are both %q: give one of them another character", d.Quote)
+	}
 	switch f.Decimal {
 	case "", ".":
 	case ",":
@@ -178,21 +187,50 @@ func columns(list []datadoc.Column) (declared []columnar.Column, only []string, 
 }
 
 // layoutVersion is part of every fingerprint; raising it makes each table convert anew, as the writer has changed.
-const layoutVersion = 1
+const layoutVersion = 2
 
-// digest names one state of the source together with all that decides how it becomes Parquet.
-func digest(state []string, f datadoc.CSVOptions, onBad string, cols []datadoc.Column) (string, error) {
+// fingerprint names one state of the source together with all that decides how it becomes Parquet.
+type fingerprint struct {
+	reading string     // how it is read
+	state   string     // of the bytes
+	remote  validators // what the server calls them
+}
+
+func (f fingerprint) String() string { return "csv:" + f.reading + ":" + f.state + f.remote.String() }
+
+// parseFingerprint reads the text that String made; any other one is the zero fingerprint, which no source has.
+func parseFingerprint(s string) (f fingerprint) {
+	text, ok := strings.CutPrefix(s, "csv:")
+	if !ok {
+		return f
+	}
+	text, remote, _ := strings.Cut(text, "~")
+	f.reading, f.state, ok = strings.Cut(text, ":")
+	if !ok || f.state == "" {
+		return fingerprint{}
+	}
+	f.remote = parseValidators(remote)
+	return f
+}
+
+func stateDigest(state []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(state, "\n")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// digest names how a table is read.
+func digest(f datadoc.CSVOptions, onBad string, cols []datadoc.Column) (string, error) {
 	type column struct{ Name, Type, Format string }
 	var list []column
 	for _, c := range cols {
 		list = append(list, column{c.Name, c.Type, c.Format})
 	}
-	text, err := json.Marshal([]any{layoutVersion, state, f, onBad, list})
+	text, err := json.Marshal([]any{layoutVersion, f, onBad, list})
 	if err != nil {
 		return "", fmt.Errorf("csv: fingerprint: %w", err)
 	}
 	sum := sha256.Sum256(text)
-	return "csv:" + hex.EncodeToString(sum[:16]), nil
+	return hex.EncodeToString(sum[:8]), nil
 }
 
 func isURL(path string) bool {

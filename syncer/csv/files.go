@@ -26,6 +26,8 @@ type inputs struct {
 	modified time.Time
 	root     *os.Root // nil for a spooled download
 	spooled  string
+	remote   validators // of a download
+	same     bool       // the server says that nothing changed
 }
 
 // file is one compressed or plain CSV file.

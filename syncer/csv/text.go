@@ -3,17 +3,18 @@ package csv
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
+	surrogates "unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
 
@@ -115,26 +116,70 @@ func decode(name string, r io.ReadCloser, kind encodingKind) (io.ReadCloser, err
 	if err != nil && err != io.EOF {
 		return nil, errors.Join(err, r.Close())
 	}
-	var enc encoding.Encoding
+	var to transform.Transformer
 	switch {
 	case bytes.HasPrefix(mark, []byte{0xef, 0xbb, 0xbf}):
 		if _, err := head.Discard(3); err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
 		return &stream{head, name, r.Close}, nil
-	case bytes.HasPrefix(mark, []byte{0xff, 0xfe}), bytes.HasPrefix(mark, []byte{0xfe, 0xff}), kind == utf16LE:
-		enc = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
-		if !bytes.HasPrefix(mark, []byte{0xff, 0xfe}) && !bytes.HasPrefix(mark, []byte{0xfe, 0xff}) {
-			enc = unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
+	case bytes.HasPrefix(mark, []byte{0xff, 0xfe}), bytes.HasPrefix(mark, []byte{0xfe, 0xff}):
+		to = &utf16{order: binary.LittleEndian}
+		if mark[0] == 0xfe {
+			to = &utf16{order: binary.BigEndian}
 		}
+		if _, err := head.Discard(2); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	case kind == utf16LE:
+		to = &utf16{order: binary.LittleEndian}
 	case kind == utf16BE:
-		enc = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
+		to = &utf16{order: binary.BigEndian}
 	case kind == windows1252:
-		enc = charmap.Windows1252
+		to = charmap.Windows1252.NewDecoder()
 	case kind == latin1:
-		enc = charmap.ISO8859_1
+		to = charmap.ISO8859_1.NewDecoder()
 	default:
 		return &stream{head, name, r.Close}, nil
 	}
-	return &stream{transform.NewReader(head, enc.NewDecoder()), name, r.Close}, nil
+	return &stream{transform.NewReader(head, to), name, r.Close}, nil
+}
+
+// utf16 decodes UTF-16 and fails where the text is none, so that no character is silently replaced.
+type utf16 struct {
+	order binary.ByteOrder
+	at    int64
+}
+
+// Reset begins anew.
+func (d *utf16) Reset() { d.at = 0 }
+
+// Transform decodes what is whole in src.
+func (d *utf16) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	defer func() { d.at += int64(nSrc) }()
+	for nSrc < len(src) {
+		rest := src[nSrc:]
+		size := 2
+		var r rune
+		if len(rest) >= 2 {
+			r = rune(d.order.Uint16(rest))
+		}
+		if surrogates.IsSurrogate(r) {
+			size = 4
+			if len(rest) >= 4 {
+				r = surrogates.DecodeRune(r, rune(d.order.Uint16(rest[2:])))
+			}
+		}
+		switch {
+		case len(rest) < size && !atEOF:
+			return nDst, nSrc, transform.ErrShortSrc
+		case len(rest) < size, size == 4 && r == utf8.RuneError:
+			return nDst, nSrc, fmt.Errorf("byte %d: this is not UTF-16: is the encoding right?", d.at+int64(nSrc))
+		case nDst+utf8.RuneLen(r) > len(dst):
+			return nDst, nSrc, transform.ErrShortDst
+		}
+		nDst += utf8.EncodeRune(dst[nDst:], r)
+		nSrc += size
+	}
+	return nDst, nSrc, nil
 }

@@ -68,7 +68,7 @@ func unchanged(s *suite) {
 		}
 	}
 	r := s.request()
-	r.Known = known + "x"
+	r.Known = "x" + known
 	if res := s.fetch(r); res.Unchanged() {
 		s.Error("another fingerprint was known, and the answer is unchanged")
 	} else if err := res.Data.Close(); err != nil {
