@@ -44,29 +44,33 @@ func (c *CSV) newPlan(ctx context.Context, o Options) (*plan, error) {
 }
 
 func (p *plan) readHeader(ctx context.Context) error {
-	in := p.c.Inputs[0]
-	s := p.splitter()
-	s.dialect.Header = true // without a header, the first record tells how many cells there are
-	err := s.split(ctx, in, func(rec []byte, line int64) error {
-		var err error
-		if p.header, err = p.names(in.Name, line, rec); err != nil {
+	for _, in := range p.c.Inputs {
+		s := p.splitter()
+		s.dialect.Header = true // without a header, the first record tells how many cells there are
+		err := s.split(ctx, in, func(rec []byte, line int64) error {
+			var err error
+			if p.header, err = p.names(in.Name, line, rec); err != nil {
+				return err
+			}
+			return errStop
+		}, func(*block) error { return errStop })
+		if errors.Is(err, errStop) {
+			return nil
+		}
+		if !errors.Is(err, errNoHeader) || p.c.Dialect.Header {
 			return err
 		}
-		return errStop
-	}, func(*block) error { return errStop })
-	switch {
-	case errors.Is(err, errStop):
-		return nil
-	case err != nil:
-		return err
-	case !p.c.Dialect.Header && len(p.c.Declared) > 0:
-		for _, d := range p.c.Declared {
-			p.header = append(p.header, d.Name)
-		}
-		return nil
 	}
-	return fmt.Errorf("%s: the file is empty: a header line was expected", in.Name)
+	for _, d := range p.c.Declared { // no input has a row
+		p.header = append(p.header, d.Name)
+	}
+	if p.header == nil {
+		return fmt.Errorf("%s: the file is empty and has no header: declare the columns, so that an empty table has some", p.c.Inputs[0].Name)
+	}
+	return nil
 }
+
+var errNoHeader = errors.New("the file is empty, a header line was expected: wait for its writer, or take the file away")
 
 // names reads the header record, or makes names where there is none.
 func (p *plan) names(file string, line int64, rec []byte) ([]string, error) {
@@ -91,6 +95,9 @@ func (p *plan) names(file string, line int64, rec []byte) ([]string, error) {
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("%s:%d: header: the name of column %d is not valid UTF-8: is the encoding right?", file, line, i+1)
 		}
+		if strings.ContainsRune(name, 0) {
+			return nil, fmt.Errorf("%s:%d: header: the name of column %d holds a NUL byte: if the file is UTF-16, set encoding: utf-16le", file, line, i+1)
+		}
 		if first, twice := seen[strings.ToLower(name)]; twice {
 			return nil, fmt.Errorf("%s:%d: header: columns %d and %d are both named %q: rename one", file, line, first+1, i+1, name)
 		}
@@ -103,6 +110,9 @@ func (p *plan) cells(rec []byte) ([]string, error) {
 	t := &records{data: rec, open: -1}
 	if len(rec) == 0 {
 		return []string{""}, nil
+	}
+	if i := bytes.IndexByte(rec, '\r'); i >= 0 && !p.inQuotes(rec, i) && (p.c.Dialect.Header || bytes.Count(rec, []byte{'\r'}) > 1) {
+		return nil, errors.New("the lines end with a carriage return alone: rewrite the file with line feeds, for example with tr '\\r' '\\n'")
 	}
 	_, garbage := t.record(0, &p.c.Dialect)
 	if t.open >= 0 {
@@ -121,6 +131,11 @@ func (p *plan) cells(rec []byte) ([]string, error) {
 		out = append(out, cell)
 	}
 	return out, nil
+}
+
+// inQuotes tells whether a quoted cell is open at a position of a record.
+func (p *plan) inQuotes(rec []byte, at int) bool {
+	return p.c.Dialect.Quote != 0 && bytes.Count(rec[:at], []byte{p.c.Dialect.Quote})%2 == 1
 }
 
 // check compares the header of a further input with the first one's.

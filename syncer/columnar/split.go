@@ -75,6 +75,9 @@ func (s *splitter) read(ctx context.Context, name string, r io.Reader, header fu
 			cut = len(buf)
 		}
 		if cut == 0 {
+			if first { // a file that was cut off before its first line is not one without rows
+				return fmt.Errorf("%s: %w", name, errNoHeader)
+			}
 			return nil // the end of the input
 		}
 		rest := s.buffer(buf[cut:])

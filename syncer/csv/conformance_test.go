@@ -119,7 +119,6 @@ type site struct {
 	content []byte
 	version int
 	status  int
-	gets    int // answered with the content
 }
 
 func (s *site) put(content []byte) {
