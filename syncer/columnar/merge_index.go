@@ -9,8 +9,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-
-	"github.com/apache/arrow/go/v17/parquet"
 )
 
 // Index finds rows by their key, of one or more columns of any type. A null is a key of its own. Of rows with the same
@@ -40,7 +38,7 @@ func NewIndex(rows *Rows, key []string) (*Index, error) {
 	if len(key) == 0 {
 		return nil, errors.New("primary key: it has no columns")
 	}
-	vectors := make([]*vector, len(x.at))
+	vectors := make([]*Vector, len(x.at))
 	for i, c := range x.at {
 		vectors[i] = &rows.vectors[c]
 	}
@@ -79,9 +77,9 @@ func (x *Index) same(a, b int) bool {
 }
 
 // sameKey is equal, but 0 and -0 are one key, and so are all NaN.
-func sameKey(a *vector, i int, b *vector, j int) bool {
-	if len(a.floats) > 0 {
-		return floatKey(a.floats[i]) == floatKey(b.floats[j])
+func sameKey(a *Vector, i int, b *Vector, j int) bool {
+	if len(a.Floats) > 0 {
+		return floatKey(a.Floats[i]) == floatKey(b.Floats[j])
 	}
 	return equal(a, i, b, j)
 }
@@ -97,13 +95,13 @@ func floatKey(f float64) uint64 {
 }
 
 // hash computes one number per row over the key columns.
-func (x *Index) hash(out []uint64, key []*vector, n int) []uint64 {
+func (x *Index) hash(out []uint64, key []*Vector, n int) []uint64 {
 	out = slices.Grow(out[:0], n)[:n]
 	clear(out)
 	for _, v := range key {
 		next := 0
 		step := func(value func(int) uint64) {
-			for row, l := range v.levels {
+			for row, l := range v.Levels {
 				h := uint64(0x9E3779B97F4A7C15)
 				if l == 1 {
 					h = value(next)
@@ -114,28 +112,28 @@ func (x *Index) hash(out []uint64, key []*vector, n int) []uint64 {
 			}
 		}
 		switch {
-		case len(v.ints) == n: // the usual key
-			for row, k := range v.ints {
+		case len(v.Ints) == n: // the usual key
+			for row, k := range v.Ints {
 				hi, lo := bits.Mul64(out[row]^uint64(k)^0xA0761D6478BD642F, 0xE7037ED1A0B428DB)
 				out[row] = hi ^ lo
 			}
-		case len(v.ints) > 0:
-			step(func(i int) uint64 { return uint64(v.ints[i]) })
-		case len(v.texts) > 0:
-			step(func(i int) uint64 { return maphash.Bytes(x.seed, v.texts[i]) })
-		case len(v.shorts) > 0:
-			step(func(i int) uint64 { return uint64(v.shorts[i]) })
-		case len(v.floats) > 0:
-			step(func(i int) uint64 { return floatKey(v.floats[i]) })
-		case len(v.bools) > 0:
+		case len(v.Ints) > 0:
+			step(func(i int) uint64 { return uint64(v.Ints[i]) })
+		case len(v.Texts) > 0:
+			step(func(i int) uint64 { return maphash.Bytes(x.seed, v.Texts[i]) })
+		case len(v.Days) > 0:
+			step(func(i int) uint64 { return uint64(v.Days[i]) })
+		case len(v.Floats) > 0:
+			step(func(i int) uint64 { return floatKey(v.Floats[i]) })
+		case len(v.Bools) > 0:
 			step(func(i int) uint64 {
-				if v.bools[i] {
+				if v.Bools[i] {
 					return 1
 				}
 				return 2
 			})
-		case len(v.wides) > 0:
-			step(func(i int) uint64 { return maphash.Bytes(x.seed, v.wides[i]) })
+		case len(v.Wides) > 0:
+			step(func(i int) uint64 { return maphash.Bytes(x.seed, v.Wides[i]) })
 		default:
 			step(nil) // all null
 		}
@@ -144,7 +142,7 @@ func (x *Index) hash(out []uint64, key []*vector, n int) []uint64 {
 }
 
 // find gives the row with the key that row has in other vectors, or -1.
-func (x *Index) find(h uint64, key []vector, pos [][]int32, row int) int {
+func (x *Index) find(h uint64, key []Vector, pos [][]int32, row int) int {
 	mask := uint64(len(x.slots) - 1)
 	for slot := h & mask; ; slot = (slot + 1) & mask {
 		have := int(x.slots[slot]) - 1
@@ -173,24 +171,24 @@ func (x *Index) Replaced(row int) bool { return x.replaced[row] }
 
 // Match finds which rows of a file have a key of the index: for each row group the rows, in order, with the row of the
 // index in With. Only key columns are read, and only of row groups whose range of keys meets that of the index.
-func (x *Index) Match(ctx context.Context, f *File, workers int) ([][]Edit, error) {
-	out := make([][]Edit, 0, f.Groups())
-	err := inOrder(ctx, f.Groups(), workers, func() func(int) ([]Edit, error) {
-		key, pos := make([]vector, len(x.columns)), make([][]int32, len(x.columns))
+func (x *Index) Match(ctx context.Context, f *Reader, workers int) ([][]Edit, error) {
+	out := make([][]Edit, 0, f.RowGroups())
+	err := inOrder(ctx, f.RowGroups(), workers, func() func(int) ([]Edit, error) {
+		key, pos := make([]Vector, len(x.columns)), make([][]int32, len(x.columns))
 		var hashes []uint64
 		return func(group int) ([]Edit, error) {
 			if low, high := f.groupRange(group, x.columns[0]); bytes.Compare(high, x.low) < 0 || bytes.Compare(low, x.high) > 0 {
 				return nil, nil
 			}
-			pointers := make([]*vector, len(key))
+			pointers := make([]*Vector, len(key))
 			for i, c := range x.columns {
 				if err := f.readAs(group, c, &key[i]); err != nil {
 					return nil, fmt.Errorf("column %s: %w", c.Name, err)
 				}
-				pos[i], pointers[i] = key[i].positions(), &key[i]
+				pos[i], pointers[i] = key[i].Places(nil), &key[i]
 			}
 			var edits []Edit
-			hashes = x.hash(hashes, pointers, f.GroupRows(group))
+			hashes = x.hash(hashes, pointers, int(f.GroupRows(group)))
 			for row, h := range hashes {
 				if with := x.find(h, key, pos, row); with >= 0 {
 					edits = append(edits, Edit{int32(row), int32(with)})
@@ -211,8 +209,8 @@ func (x *Index) Meets(low, high []byte) bool {
 }
 
 // KeyRange gives bounds of a column over the whole file, from its statistics. They compare as bytes; texts are cut.
-func (f *File) KeyRange(c Column) (low, high []byte) {
-	for g := range f.Groups() {
+func (f *Reader) KeyRange(c Column) (low, high []byte) {
+	for g := range f.RowGroups() {
 		l, h := f.groupRange(g, c)
 		if g == 0 || bytes.Compare(l, low) < 0 {
 			low = l
@@ -227,66 +225,39 @@ func (f *File) KeyRange(c Column) (low, high []byte) {
 // everything is a range without bounds.
 var everything = [2][]byte{{}, {0xFF}}
 
-func (f *File) groupRange(group int, c Column) (low, high []byte) {
-	i := f.column(c.Name)
-	if i < 0 || !SameStorage(f.columns[i].Type, c.Type) || c.Type.Kind == Float64 {
+func (f *Reader) groupRange(group int, c Column) (low, high []byte) {
+	i := f.Column(c.Name)
+	if i < 0 || !SameStorage(f.schema.Columns[i].Type, c.Type) || c.Type.Kind == Float64 {
 		return everything[0], everything[1]
 	}
-	meta := f.meta().RowGroups[group].Columns[i].MetaData
-	s := meta.Statistics
-	if s == nil || s.NullCount == nil || *s.NullCount != 0 || s.MinValue == nil || s.MaxValue == nil {
+	b, err := f.Bounds(group, i)
+	if err != nil || b.Nulls > 0 || b.Min == nil || b.Max == nil {
 		return everything[0], everything[1]
 	}
-	return statKey(c.Type, s.MinValue, false), statKey(c.Type, s.MaxValue, true)
-}
-
-// statKey makes a Parquet statistic comparable.
-func statKey(t Type, b []byte, upper bool) []byte {
-	var v vector
-	switch {
-	case stored(t).Kind == String:
-		v.texts = []parquet.ByteArray{b}
-	case t.Kind == Bool && len(b) == 1:
-		v.bools = []bool{b[0] != 0}
-	case t.Kind == Decimal && t.Precision > 18 && len(b) == decimalBytes(t.Precision):
-		v.wides = []parquet.FixedLenByteArray{b}
-	case len(b) == 4:
-		v.shorts = []int32{int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)}
-	case len(b) == 8:
-		var n uint64
-		for i, c := range b {
-			n |= uint64(c) << (8 * i)
-		}
-		v.ints = []int64{int64(n)}
-	case upper:
-		return everything[1]
-	default:
-		return everything[0]
-	}
-	return rangeKey(nil, &v, 0, upper)
+	return rangeKey(nil, b.Min, 0, false), rangeKey(nil, b.Max, 0, true)
 }
 
 // maxKeyText is how much of a text a range keeps.
 const maxKeyText = 48
 
 // rangeKey writes a value so that bytes compare as values do. Nulls and floats have no place in ranges.
-func rangeKey(out []byte, v *vector, i int, upper bool) []byte {
+func rangeKey(out []byte, v *Vector, i int, upper bool) []byte {
 	switch {
-	case len(v.ints) > 0:
-		return bigEndian(append(out, 1), uint64(v.ints[i])^1<<63)
-	case len(v.shorts) > 0:
-		return bigEndian(append(out, 1), uint64(int64(v.shorts[i]))^1<<63)
-	case len(v.bools) > 0:
-		if v.bools[i] {
+	case len(v.Ints) > 0:
+		return bigEndian(append(out, 1), uint64(v.Ints[i])^1<<63)
+	case len(v.Days) > 0:
+		return bigEndian(append(out, 1), uint64(int64(v.Days[i]))^1<<63)
+	case len(v.Bools) > 0:
+		if v.Bools[i] {
 			return append(out, 1, 1)
 		}
 		return append(out, 1, 0)
-	case len(v.wides) > 0:
-		out = append(append(out, 1), v.wides[i]...)
-		out[len(out)-len(v.wides[i])] ^= 0x80
+	case len(v.Wides) > 0:
+		out = append(append(out, 1), v.Wides[i]...)
+		out[len(out)-len(v.Wides[i])] ^= 0x80
 		return out
 	}
-	text := v.texts[i]
+	text := v.Texts[i]
 	out = append(out, 1)
 	if len(text) <= maxKeyText {
 		return append(out, text...)
@@ -306,8 +277,8 @@ func bigEndian(out []byte, n uint64) []byte {
 }
 
 // keyRange gives the bounds of a vector.
-func keyRange(v *vector, t Type) (low, high []byte) {
-	if v.count() != len(v.levels) || t.Kind == Float64 || v.count() == 0 {
+func keyRange(v *Vector, t Type) (low, high []byte) {
+	if v.Nulls > 0 || t.Kind == Float64 || v.count() == 0 {
 		return everything[0], everything[1]
 	}
 	var a, b []byte

@@ -73,9 +73,9 @@ func floorDiv(a, b int64) int64 {
 func (r *Rows) micros(c, i int) (int64, bool) {
 	switch r.columns[c].Type.Kind {
 	case Date:
-		return int64(r.vectors[c].shorts[i]) * microsPerDay, true
+		return int64(r.vectors[c].Days[i]) * microsPerDay, true
 	case Timestamp:
-		return r.vectors[c].ints[i], true
+		return r.vectors[c].Ints[i], true
 	}
 	return 0, false
 }

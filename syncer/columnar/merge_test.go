@@ -11,7 +11,7 @@ import (
 )
 
 // fileOf converts CSV with declared types, in small row groups.
-func fileOf(t testing.TB, columns []Column, lines []string) *File {
+func fileOf(t testing.TB, columns []Column, lines []string) *Reader {
 	t.Helper()
 	var names []string
 	for _, c := range columns {
@@ -21,9 +21,9 @@ func fileOf(t testing.TB, columns []Column, lines []string) *File {
 	return open(t, data)
 }
 
-func open(t testing.TB, data []byte) *File {
+func open(t testing.TB, data []byte) *Reader {
 	t.Helper()
-	f, err := OpenFile(bytes.NewReader(data), int64(len(data)))
+	f, err := OpenReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,11 +40,11 @@ func columnsOf(t testing.TB, specs ...string) (out []Column) {
 
 // upsert is what a merge of a single file does: rows of the index replace those with the same key, marked ones remove
 // them, the others come behind.
-func upsert(t testing.TB, base *File, delta *File, key []string, deleted func(*Rows) []bool, workers int) ([]byte, *Written) {
+func upsert(t testing.TB, base *Reader, delta *Reader, key []string, deleted func(*Rows) []bool, workers int) ([]byte, *Written) {
 	t.Helper()
 	ctx := context.Background()
-	rows, next, err := ReadRows(ctx, delta, 0, base.Columns(), workers)
-	if err != nil || next != delta.Groups() {
+	rows, next, err := ReadRows(ctx, delta, 0, base.Schema().Columns, workers)
+	if err != nil || next != delta.RowGroups() {
 		t.Fatal(next, err)
 	}
 	index, err := NewIndex(rows, key)
@@ -59,7 +59,7 @@ func upsert(t testing.TB, base *File, delta *File, key []string, deleted func(*R
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := Layout{Columns: base.Columns(), Patch: rows}
+	l := Layout{Columns: base.Schema().Columns, Patch: rows}
 	met := make([]bool, rows.Len())
 	for g, edits := range groups {
 		for i, e := range edits {
@@ -92,16 +92,16 @@ func TestRandomMergesEndAsAMapOfRowsWould(t *testing.T) {
 		cell    func(r *rand.Rand, column int) string
 	}{
 		"a whole number as key": {columnsOf(t, "id int64", "v string", "n decimal(12,2)"), 1, func(r *rand.Rand, c int) string {
-			return []string{fmt.Sprint(r.IntN(300) - 150), pick(r, "", "a", "bb", `"quoted, ""text"""`, `""`), pick(r, "", "1.50", "-99999.99")}[c]
+			return []string{fmt.Sprint(r.IntN(300) - 150), oneOf(r, "", "a", "bb", `"quoted, ""text"""`, `""`), oneOf(r, "", "1.50", "-99999.99")}[c]
 		}},
 		"text, date and null as key": {columnsOf(t, "a string", "b date", "v int64"), 2, func(r *rand.Rand, c int) string {
-			return []string{pick(r, "", "x", "y", "zz", `""`), pick(r, "", "2026-01-02", "1900-12-31", "9999-12-31"), fmt.Sprint(r.IntN(9))}[c]
+			return []string{oneOf(r, "", "x", "y", "zz", `""`), oneOf(r, "", "2026-01-02", "1900-12-31", "9999-12-31"), fmt.Sprint(r.IntN(9))}[c]
 		}},
 		"float, bool and wide decimal as key": {columnsOf(t, "f float64", "b bool", "d decimal(38,3)", "v string"), 3, func(r *rand.Rand, c int) string {
-			return []string{pick(r, "", "0", "-0", "1.5", "NaN"), pick(r, "", "true", "false"), pick(r, "1.000", "-1", "99999999999999999999999999999999999.999"), pick(r, "p", "q", "")}[c]
+			return []string{oneOf(r, "", "0", "-0", "1.5", "NaN"), oneOf(r, "", "true", "false"), oneOf(r, "1.000", "-1", "99999999999999999999999999999999999.999"), oneOf(r, "p", "q", "")}[c]
 		}},
 		"timestamps and times": {columnsOf(t, "at timestamp_tz", "c time", "v timestamp"), 2, func(r *rand.Rand, c int) string {
-			return []string{fmt.Sprintf("2026-01-02 03:04:%02d.000001+01:00", r.IntN(60)), pick(r, "23:59:59.5", "00:00:00"), pick(r, "", "0001-01-01 00:00:00")}[c]
+			return []string{fmt.Sprintf("2026-01-02 03:04:%02d.000001+01:00", r.IntN(60)), oneOf(r, "23:59:59.5", "00:00:00"), oneOf(r, "", "0001-01-01 00:00:00")}[c]
 		}},
 	}
 	for name, s := range shapes {
@@ -137,7 +137,7 @@ func TestRandomMergesEndAsAMapOfRowsWould(t *testing.T) {
 				for round := range 4 {
 					delta := fileOf(t, s.columns, lines)
 					var gone []bool
-					shown := shown(t, delta)
+					shown := linesOf(t, delta)
 					for range shown {
 						gone = append(gone, round > 0 && r.IntN(5) == 0)
 					}
@@ -168,7 +168,7 @@ func TestRandomMergesEndAsAMapOfRowsWould(t *testing.T) {
 	}
 }
 
-func pick(r *rand.Rand, options ...string) string { return options[r.IntN(len(options))] }
+func oneOf(r *rand.Rand, options ...string) string { return options[r.IntN(len(options))] }
 
 func valuesOf(m map[string]string) func(func(string) bool) {
 	return func(yield func(string) bool) {
@@ -180,11 +180,11 @@ func valuesOf(m map[string]string) func(func(string) bool) {
 	}
 }
 
-// shown gives the rows of a file as text, by way of Rows.
-func shown(t testing.TB, f *File) (out []string) {
+// linesOf gives the rows of a file as text, by way of Rows.
+func linesOf(t testing.TB, f *Reader) (out []string) {
 	t.Helper()
-	for g := 0; g < f.Groups(); {
-		rows, next, err := ReadRows(context.Background(), f, g, f.Columns(), 1)
+	for g := 0; g < f.RowGroups(); {
+		rows, next, err := ReadRows(context.Background(), f, g, f.Schema().Columns, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,8 +204,8 @@ func shown(t testing.TB, f *File) (out []string) {
 	return out
 }
 
-func shownSorted(t testing.TB, f *File) []string {
-	out := shown(t, f)
+func shownSorted(t testing.TB, f *Reader) []string {
+	out := linesOf(t, f)
 	slices.Sort(out)
 	return out
 }
@@ -217,16 +217,16 @@ func TestAMergeCopiesWhatItDoesNotChange(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%d,text %d,%d", i, i%7, i*3))
 	}
 	base := fileOf(t, columns, lines)
-	if base.Groups() < 10 {
-		t.Fatalf("only %d row groups", base.Groups())
+	if base.RowGroups() < 10 {
+		t.Fatalf("only %d row groups", base.RowGroups())
 	}
 	_, w := upsert(t, base, fileOf(t, columns, []string{lines[5], lines[1999]}), []string{"id"}, nil, 2)
-	if w.Changed && w.Copied != base.Groups() {
+	if w.Changed && w.Copied != base.RowGroups() {
 		t.Errorf("rows that came again as they were changed %d of %d row groups", w.Groups-w.Copied, w.Groups)
 	}
 	data, w := upsert(t, base, fileOf(t, columns, []string{"5,other,15"}), []string{"id"}, nil, 2)
-	if w.Copied != base.Groups()-1 || !w.Changed {
-		t.Errorf("one changed row left %d of %d row groups as they were", w.Copied, base.Groups())
+	if w.Copied != base.RowGroups()-1 || !w.Changed {
+		t.Errorf("one changed row left %d of %d row groups as they were", w.Copied, base.RowGroups())
 	}
 	f := open(t, data)
 	if a, b := chunkOf(t, base, 0, 2), chunkOf(t, f, 0, 2); !bytes.Equal(a, b) {
@@ -237,7 +237,7 @@ func TestAMergeCopiesWhatItDoesNotChange(t *testing.T) {
 	}
 }
 
-func chunkOf(t testing.TB, f *File, group, column int) []byte {
+func chunkOf(t testing.TB, f *Reader, group, column int) []byte {
 	t.Helper()
 	m := f.meta().RowGroups[group].Columns[column].MetaData
 	start := m.DataPageOffset
@@ -330,7 +330,7 @@ func TestColumnsTakeWiderTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"1|2|2026-01-02 00:00:00|1.5000|true|NULL", "NULL|-7|NULL|NULL|NULL|NULL"}
-	if got := shown(t, open(t, out.Bytes())); !slices.Equal(got, want) {
+	if got := linesOf(t, open(t, out.Bytes())); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 	l.Columns = columnsOf(t, "a date")

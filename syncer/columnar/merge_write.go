@@ -15,7 +15,7 @@ import (
 
 // Piece is a run of rows of a file to be: either a row group of another file, with edits, or rows in memory.
 type Piece struct {
-	File  *File
+	File  *Reader
 	Group int
 	Edits []Edit // by Row, each at most once
 
@@ -123,7 +123,7 @@ func inOrder[R any](ctx context.Context, n, workers int, worker func() func(int)
 			for i := range next {
 				var o outcome
 				func() {
-					defer guard(&o.err)
+					defer recovered(&o.err)
 					o.r, o.err = work(i)
 				}()
 				slots[i] <- o
@@ -170,7 +170,7 @@ type groupWriter struct {
 	l        *Layout
 	encoders []*encoder
 	buffers  *sync.Pool
-	src, dst vector
+	src, dst Vector
 }
 
 func (g *groupWriter) group(i int) (*chunks, error) {
@@ -197,7 +197,7 @@ func (p *Piece) rows() int {
 	if p.File == nil {
 		return len(p.Pick)
 	}
-	n := p.File.GroupRows(p.Group)
+	n := int(p.File.GroupRows(p.Group))
 	for _, e := range p.Edits {
 		if e.With < 0 {
 			n--
@@ -213,22 +213,24 @@ func (g *groupWriter) column(out *chunks, pieces []Piece, c int) (kept bool, err
 		if len(pieces[0].Edits) == 0 {
 			return true, g.copy(out, pieces[0], raw, c)
 		}
-		if err := pieces[0].File.read(pieces[0].Group, raw, &g.src); err != nil {
+		if err := pieces[0].File.readOne(pieces[0].Group, raw, &g.src); err != nil {
 			return false, err
 		}
 		if dropsNone(pieces[0].Edits) && !g.differs(&g.src, pieces[0].Edits, c) {
 			return true, g.copy(out, pieces[0], raw, c)
 		}
-		g.dst.reset()
+		g.dst.Reset()
+		g.dst.Type = col.Type
 		g.dst.edit(&g.src, pieces[0].Edits, g.patch(c), g.patchPos(c))
 		return false, g.encode(out, c)
 	}
-	g.dst.reset()
+	g.dst.Reset()
+	g.dst.Type = col.Type
 	for _, p := range pieces {
 		if p.File == nil {
 			i, err := p.Rows.column(col.Name)
 			if err != nil {
-				g.src.nulls(len(p.Pick))
+				g.src.setNulls(len(p.Pick))
 				g.dst.append(&g.src)
 				continue
 			}
@@ -251,8 +253,8 @@ func takeOver(pieces []Piece, col Column) int {
 	if len(pieces) != 1 || pieces[0].File == nil {
 		return -1
 	}
-	i := pieces[0].File.column(col.Name)
-	if i >= 0 && !SameStorage(pieces[0].File.columns[i].Type, col.Type) {
+	i := pieces[0].File.Column(col.Name)
+	if i >= 0 && !SameStorage(pieces[0].File.schema.Columns[i].Type, col.Type) {
 		return -1
 	}
 	return i
@@ -262,7 +264,7 @@ func dropsNone(edits []Edit) bool {
 	return !slices.ContainsFunc(edits, func(e Edit) bool { return e.With < 0 })
 }
 
-func (g *groupWriter) patch(c int) *vector {
+func (g *groupWriter) patch(c int) *Vector {
 	if g.l.Patch == nil {
 		return nil
 	}
@@ -296,7 +298,7 @@ func (g *groupWriter) copy(out *chunks, p Piece, from, c int) error {
 
 func (g *groupWriter) encode(out *chunks, c int) error {
 	buf := g.buffers.Get().(*bytes.Buffer)
-	if err := g.encoders[c].encode(buf, []vector{g.dst}); err != nil {
+	if err := g.encoders[c].encode(buf, []Vector{g.dst}); err != nil {
 		return err
 	}
 	body, footer, err := splitFile(buf.Bytes())

@@ -20,6 +20,7 @@ import (
 //	}
 type Reader struct {
 	f      *file.Reader
+	at     io.ReaderAt
 	schema Schema
 }
 
@@ -33,7 +34,7 @@ func OpenReader(r io.ReaderAt, size int64) (rd *Reader, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
-	rd = &Reader{f: f}
+	rd = &Reader{f: f, at: r}
 	sc := f.MetaData().Schema
 	for i := range sc.NumColumns() {
 		c := sc.Column(i)

@@ -7,45 +7,39 @@ import (
 	"time"
 )
 
-// format appends the value i of a vector as text: the way that the same value is written in CSV.
-func format(out []byte, v *vector, i int, t Type) []byte {
+// format appends the value i of a Vector as text: the way that the same value is written in CSV.
+func format(out []byte, v *Vector, i int, t Type) []byte {
 	switch t.Kind {
 	case Bool:
-		return strconv.AppendBool(out, v.bools[i])
+		return strconv.AppendBool(out, v.Bools[i])
 	case Int64:
-		return strconv.AppendInt(out, v.ints[i], 10)
+		return strconv.AppendInt(out, v.Ints[i], 10)
 	case Float64:
-		return strconv.AppendFloat(out, v.floats[i], 'g', -1, 64)
+		return strconv.AppendFloat(out, v.Floats[i], 'g', -1, 64)
 	case Date:
-		return civilOf(int64(v.shorts[i])*microsPerDay).AppendFormat(out, time.DateOnly)
+		return civilOf(int64(v.Days[i])*microsPerDay).AppendFormat(out, time.DateOnly)
 	case Timestamp:
-		out = civilOf(v.ints[i]).AppendFormat(out, "2006-01-02 15:04:05.999999")
+		out = civilOf(v.Ints[i]).AppendFormat(out, "2006-01-02 15:04:05.999999")
 		if t.Zoned {
 			out = append(out, "+00:00"...)
 		}
 		return out
 	case Time:
-		return civilOf(v.ints[i]).AppendFormat(out, "15:04:05.999999")
+		return civilOf(v.Ints[i]).AppendFormat(out, "15:04:05.999999")
 	case Decimal:
 		return formatDecimal(out, v, i, t)
 	}
-	return append(out, v.texts[i]...)
+	return append(out, v.Texts[i]...)
 }
 
 func civilOf(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
-func formatDecimal(out []byte, v *vector, i int, t Type) []byte {
-	var n *big.Int
-	switch {
-	case t.Precision <= 9:
-		n = big.NewInt(int64(v.shorts[i]))
-	case t.Precision <= 18:
-		n = big.NewInt(v.ints[i])
-	default:
-		n = new(big.Int).SetBytes(v.wides[i])
-		if v.wides[i][0]&0x80 != 0 {
-			n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(len(v.wides[i]))*8))
-		}
+func formatDecimal(out []byte, v *Vector, i int, t Type) []byte {
+	n := new(big.Int)
+	if t.Precision <= smallDigits {
+		n.SetInt64(v.Ints[i])
+	} else if n.SetBytes(v.Wides[i]); v.Wides[i][0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(len(v.Wides[i]))*8))
 	}
 	if n.Sign() < 0 {
 		out = append(out, '-')
@@ -72,23 +66,23 @@ func (e *CastError) Error() string {
 	return fmt.Sprintf("column %s: %q is %s and does not fit %s (%d such values)", e.Column.Name, e.Value, e.From, e.Column.Type, e.Affected)
 }
 
-// cast makes the values of a vector those of another type, by way of their text where there is no shorter one.
-func cast(v *vector, from Type, to Column) error {
+// cast makes the values of a Vector those of another type, by way of their text where there is no shorter one.
+func cast(v *Vector, from Type, to Column) error {
 	bad := &CastError{Column: to, From: from}
 	k := &converter{valid: true}
 	col := &column{Column: Column{Name: to.Name, Type: to.Type}}
-	out := vector{levels: append([]int16(nil), v.levels...)}
+	out := Vector{Type: to.Type, Levels: append([]int16(nil), v.Levels...), Nulls: v.Nulls}
 	var text []byte
 	next := 0
-	for row, l := range v.levels {
+	for row, l := range v.Levels {
 		if l == 0 {
 			continue
 		}
 		i := next
 		next++
 		if from.Kind == Int64 && to.Type.Kind == Float64 {
-			if f := float64(v.ints[i]); int64(f) == v.ints[i] && v.ints[i] != 1<<63-1 {
-				out.floats = append(out.floats, f)
+			if f := float64(v.Ints[i]); int64(f) == v.Ints[i] && v.Ints[i] != 1<<63-1 {
+				out.Floats = append(out.Floats, f)
 				continue
 			}
 		}
@@ -101,7 +95,8 @@ func cast(v *vector, from Type, to Column) error {
 			if bad.Affected++; bad.Affected == 1 {
 				bad.Row, bad.Value = row, clip(text)
 			}
-			out.levels[row] = 0
+			out.Levels[row] = 0
+			out.Nulls++
 		}
 	}
 	*v = out

@@ -11,7 +11,7 @@ import (
 // Rows are some rows of a file, decoded and in memory.
 type Rows struct {
 	columns []Column
-	vectors []vector
+	vectors []Vector
 	pos     [][]int32
 	n       int
 }
@@ -26,15 +26,15 @@ const (
 func (r *Rows) Len() int { return r.n }
 
 // ReadRows decodes row groups of a file, beginning with group, as the given columns, until there are as many rows as
-// memory should hold; at least one group. next is the group to go on with, f.Groups() at the end.
-func ReadRows(ctx context.Context, f *File, group int, columns []Column, workers int) (r *Rows, next int, err error) {
-	r = &Rows{columns: columns, vectors: make([]vector, len(columns))}
+// memory should hold; at least one group. next is the group to go on with, f.RowGroups() at the end.
+func ReadRows(ctx context.Context, f *Reader, group int, columns []Column, workers int) (r *Rows, next int, err error) {
+	r = &Rows{columns: columns, vectors: make([]Vector, len(columns))}
 	var held int64
-	for next = group; next < f.Groups(); next++ {
-		if next > group && (r.n+f.GroupRows(next) > maxRowsHeld || held+held/int64(next-group) > maxBytesHeld) {
+	for next = group; next < f.RowGroups(); next++ {
+		if next > group && (r.n+int(f.GroupRows(next)) > maxRowsHeld || held+held/int64(next-group) > maxBytesHeld) {
 			break
 		}
-		parts := make([]vector, len(columns))
+		parts := make([]Vector, len(columns))
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(max(1, workers))
 		for i := range columns {
@@ -49,42 +49,27 @@ func ReadRows(ctx context.Context, f *File, group int, columns []Column, workers
 			return nil, 0, err
 		}
 		for i := range parts {
-			held += parts[i].size()
+			held += parts[i].held()
 			r.vectors[i].append(&parts[i])
 		}
-		r.n += f.GroupRows(next)
+		r.n += int(f.GroupRows(next))
 	}
 	r.pos = make([][]int32, len(columns))
 	for i := range r.vectors {
-		r.pos[i] = r.vectors[i].positions()
+		r.vectors[i].Type = columns[i].Type
+		r.pos[i] = r.vectors[i].Places(nil)
 	}
 	return r, next, nil
 }
 
-// readAs decodes a column as another type; where the file does not have it, every row is null.
-func (f *File) readAs(group int, c Column, v *vector) error {
-	i := f.column(c.Name)
-	if i < 0 {
-		v.nulls(f.GroupRows(group))
-		return nil
-	}
-	if err := f.read(group, i, v); err != nil {
-		return err
-	}
-	if from := f.columns[i].Type; !SameStorage(from, c.Type) {
-		return cast(v, from, c)
-	}
-	return nil
-}
-
-func (v *vector) append(w *vector) {
-	v.levels = append(v.levels, w.levels...)
-	v.ints = append(v.ints, w.ints...)
-	v.shorts = append(v.shorts, w.shorts...)
-	v.floats = append(v.floats, w.floats...)
-	v.bools = append(v.bools, w.bools...)
-	v.texts = append(v.texts, w.texts...)
-	v.wides = append(v.wides, w.wides...)
+func (v *Vector) append(w *Vector) {
+	v.Levels, v.Nulls = append(v.Levels, w.Levels...), v.Nulls+w.Nulls
+	v.Ints = append(v.Ints, w.Ints...)
+	v.Days = append(v.Days, w.Days...)
+	v.Floats = append(v.Floats, w.Floats...)
+	v.Bools = append(v.Bools, w.Bools...)
+	v.Texts = append(v.Texts, w.Texts...)
+	v.Wides = append(v.Wides, w.Wides...)
 }
 
 func (r *Rows) column(name string) (int, error) {
@@ -124,13 +109,13 @@ func (r *Rows) Truthy(name string) ([]bool, error) {
 		}
 		switch kind {
 		case Bool:
-			out[row] = v.bools[i]
+			out[row] = v.Bools[i]
 		case Int64:
-			out[row] = v.ints[i] != 0
+			out[row] = v.Ints[i] != 0
 		case Float64:
-			out[row] = v.floats[i] != 0
+			out[row] = v.Floats[i] != 0
 		case String, JSON, Unknown:
-			switch string(v.texts[i]) {
+			switch string(v.Texts[i]) {
 			case "", "0", "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE":
 			default:
 				out[row] = true
