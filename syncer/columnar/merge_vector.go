@@ -83,7 +83,7 @@ func (v *Vector) pick(src *Vector, pos, rows []int32) {
 }
 
 // differs tells whether an edit of a row changes its value in column c.
-func (g *groupWriter) differs(src *Vector, edits []Edit, c int) bool {
+func (g *columnMaker) differs(src *Vector, edits []Edit, c int) bool {
 	patch, pos := g.patch(c), g.patchPos(c)
 	row, value := 0, 0
 	full := src.Nulls == 0

@@ -62,7 +62,7 @@ func (l *Layout) WriteParquet(ctx context.Context, w io.Writer, workers int) (*W
 	out := &Written{}
 	buffers := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	err = inOrder(ctx, len(l.Groups), workers, func() func(int) (*chunks, error) {
-		g := &groupWriter{l: l, encoders: encoders, buffers: buffers}
+		g := &columnMaker{l: l, encoders: encoders, buffers: buffers}
 		return g.group
 	}, func(c *chunks) error {
 		out.Rows += int64(c.rows)
@@ -166,14 +166,14 @@ type chunk struct {
 	body          []byte
 }
 
-type groupWriter struct {
+type columnMaker struct {
 	l        *Layout
 	encoders []*encoder
 	buffers  *sync.Pool
 	src, dst Vector
 }
 
-func (g *groupWriter) group(i int) (*chunks, error) {
+func (g *columnMaker) group(i int) (*chunks, error) {
 	pieces := g.l.Groups[i]
 	out := &chunks{columns: make([]chunk, len(g.l.Columns))}
 	for _, p := range pieces {
@@ -207,7 +207,7 @@ func (p *Piece) rows() int {
 }
 
 // column makes one column of the row group; kept tells that its bytes are those that its only piece had.
-func (g *groupWriter) column(out *chunks, pieces []Piece, c int) (kept bool, err error) {
+func (g *columnMaker) column(out *chunks, pieces []Piece, c int) (kept bool, err error) {
 	col := g.l.Columns[c]
 	if raw := takeOver(pieces, col); raw >= 0 {
 		if len(pieces[0].Edits) == 0 {
@@ -264,21 +264,21 @@ func dropsNone(edits []Edit) bool {
 	return !slices.ContainsFunc(edits, func(e Edit) bool { return e.With < 0 })
 }
 
-func (g *groupWriter) patch(c int) *Vector {
+func (g *columnMaker) patch(c int) *Vector {
 	if g.l.Patch == nil {
 		return nil
 	}
 	return &g.l.Patch.vectors[c]
 }
 
-func (g *groupWriter) patchPos(c int) []int32 {
+func (g *columnMaker) patchPos(c int) []int32 {
 	if g.l.Patch == nil {
 		return nil
 	}
 	return g.l.Patch.pos[c]
 }
 
-func (g *groupWriter) copy(out *chunks, p Piece, from, c int) error {
+func (g *columnMaker) copy(out *chunks, p Piece, from, c int) error {
 	meta := p.File.meta()
 	m := meta.RowGroups[p.Group].Columns[from].MetaData
 	start := m.DataPageOffset
@@ -296,7 +296,7 @@ func (g *groupWriter) copy(out *chunks, p Piece, from, c int) error {
 	return nil
 }
 
-func (g *groupWriter) encode(out *chunks, c int) error {
+func (g *columnMaker) encode(out *chunks, c int) error {
 	buf := g.buffers.Get().(*bytes.Buffer)
 	if err := g.encoders[c].encode(buf, []Vector{g.dst}); err != nil {
 		return err
