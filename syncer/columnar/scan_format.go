@@ -2,7 +2,6 @@ package columnar
 
 import (
 	"fmt"
-	"math/big"
 	"strconv"
 	"time"
 )
@@ -35,22 +34,10 @@ func format(out []byte, v *Vector, i int, t Type) []byte {
 func civilOf(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 func formatDecimal(out []byte, v *Vector, i int, t Type) []byte {
-	n := new(big.Int)
 	if t.Precision <= smallDigits {
-		n.SetInt64(v.Ints[i])
-	} else if n.SetBytes(v.Wides[i]); v.Wides[i][0]&0x80 != 0 {
-		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(len(v.Wides[i]))*8))
+		return append(out, t.SmallDecimal(v.Ints[i])...)
 	}
-	if n.Sign() < 0 {
-		out = append(out, '-')
-		n.Neg(n)
-	}
-	if t.Scale == 0 {
-		return append(out, n.String()...)
-	}
-	digits := fmt.Sprintf("%0*s", t.Scale+1, n.String())
-	out = append(out, digits[:len(digits)-t.Scale]...)
-	return append(append(out, '.'), digits[len(digits)-t.Scale:]...)
+	return append(out, t.Decimal(v.Wides[i])...)
 }
 
 // CastError tells of a value that its column's type cannot hold.
@@ -70,7 +57,7 @@ func (e *CastError) Error() string {
 func cast(v *Vector, from Type, to Column) error {
 	bad := &CastError{Column: to, From: from}
 	k := &converter{valid: true}
-	col := &column{Column: Column{Name: to.Name, Type: to.Type}}
+	col := &column{Column: Column{Name: to.Name, Type: to.Type}, point: '.'}
 	out := Vector{Type: to.Type, Levels: append([]int16(nil), v.Levels...), Nulls: v.Nulls}
 	var text []byte
 	next := 0
