@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -147,7 +148,10 @@ func (u *run) table(ctx context.Context, j job) (c *converted, row store.RunTabl
 		return nil, row
 	}
 	change, err := u.convert(ctx, j, res, &row, have)
-	if err := errors.Join(err, res.Data.Close()); err != nil {
+	if cerr := res.Data.Close(); cerr != nil && err == nil {
+		err = fmt.Errorf("table %s: %w", row.Table, cerr)
+	}
+	if err != nil {
 		fail(err)
 		return nil, row
 	}
@@ -194,11 +198,11 @@ func (u *run) convert(ctx context.Context, j job, res *source.Result, row *store
 		return nil, fmt.Errorf("table %s: %w", row.Table, err)
 	}
 	row.Rows, row.Bytes, row.Quarantined, row.Warnings = out.Rows, out.Bytes, out.Quarantined, out.Warnings
+	side, err := u.keepQuarantine(j, out.Quarantined > 0)
+	if err != nil {
+		return nil, fmt.Errorf("table %s: %w", row.Table, err)
+	}
 	if out.Quarantined > 0 {
-		side, err := u.keepQuarantine(j)
-		if err != nil {
-			return nil, err
-		}
 		row.Warnings = append(row.Warnings, fmt.Sprintf("%d rows were not taken, they are in %s", out.Quarantined, side))
 	}
 	var schema []store.Column
@@ -228,13 +232,19 @@ func (u *run) room(size int64, have []store.File) error {
 	return nil
 }
 
-// keepQuarantine moves the rows that were not taken to data/quarantine, where the next run of the table replaces them.
-func (u *run) keepQuarantine(j job) (string, error) {
+// keepQuarantine moves the rows that were not taken to data/quarantine, where they stay until the table is read again.
+func (u *run) keepQuarantine(j job, any bool) (string, error) {
 	dir := filepath.Join(u.s.o.Data, "quarantine")
+	path := filepath.Join(dir, j.table.FullName()+".csv")
+	if !any {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("quarantine: %w", err)
+		}
+		return "", nil
+	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", fmt.Errorf("quarantine: %w", err)
 	}
-	path := filepath.Join(dir, j.table.FullName()+".csv")
 	if err := os.Rename(filepath.Join(u.scratch.Dir, source.QuarantineFile), path); err != nil {
 		return "", fmt.Errorf("quarantine: %w", err)
 	}

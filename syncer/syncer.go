@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"aida/store"
@@ -39,6 +40,7 @@ type Options struct {
 // Syncer runs syncs, one at a time in all processes that share the data folder.
 type Syncer struct {
 	o    Options
+	busy sync.Mutex // a flock that is held counts as free to its own process
 	lock *flock.Flock
 }
 
@@ -107,6 +109,10 @@ func (s *Syncer) Register(ctx context.Context) error {
 // Sync brings tables up to date and publishes what changed as one generation. A table that fails leaves the others, and
 // its own last published state, as they are. The error is of the run as a whole; a table's failure is in the report.
 func (s *Syncer) Sync(ctx context.Context, r Request) (*Report, error) {
+	if !s.busy.TryLock() {
+		return nil, ErrBusy
+	}
+	defer s.busy.Unlock()
 	if ok, err := s.lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("sync lock: %w", err)
 	} else if !ok {
