@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"aida/sftpd/rsync"
 	"aida/store"
 
 	"github.com/gliderlabs/ssh"
@@ -17,6 +18,7 @@ const helpText = `This is aida. There is no shell here; these work:
 
   sftp HOST                       browse: ls server/parquet, get -r server, put notes.md user/
   scp -r HOST:server .            copy
+  rsync -a HOST:server/ server/   copy what is new
   ssh HOST whoami                 who you are and what signed you in
   ssh HOST tables [--json]        the tables that you can read
   ssh HOST status [--json]        the state of data, and of your quota
@@ -57,9 +59,8 @@ func (s *Server) command(sess ssh.Session, c *conn) int {
 			return s.fail(sess, err)
 		}
 		return 0
-	case args[0] == "rsync":
-		fmt.Fprintln(sess.Stderr(), "aida: rsync is not served by this version: use sftp, lftp mirror, or scp -r")
-		return 127
+	case rsync.IsCommand(args[0]):
+		return s.rsync(sess, c, raw)
 	}
 	fmt.Fprintf(sess.Stderr(), "aida: unknown command %q, there is no shell here: try help\n", args[0])
 	return 127

@@ -61,6 +61,8 @@ type Server struct {
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
 	quotas map[int64]*tree.Quota
+
+	digests digests
 }
 
 // New makes a server, and its host key when there is none.

@@ -1,0 +1,69 @@
+package rsync
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMain is, under the name of a remote shell, the far end of a client: the words after the host are its command.
+func TestMain(m *testing.M) {
+	if os.Getenv("RSYNC_TEST_ROOT") != "" && len(os.Args) > 2 {
+		os.Exit(remoteShell(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+func remoteShell(words []string) int {
+	root, err := os.OpenRoot(os.Getenv("RSYNC_TEST_ROOT"))
+	if err != nil {
+		return 127
+	}
+	defer root.Close()
+	srv := &Server{Source: Dir{root}, Sink: Dir{root}}
+	if os.Getenv("RSYNC_TEST_READONLY") != "" {
+		srv.Sink = nil
+	}
+	return srv.Serve(context.Background(), strings.Join(words, " "), stdio{os.Stdin, os.Stdout}, os.Stderr)
+}
+
+type stdio struct {
+	io.Reader
+	io.Writer
+}
+
+func (stdio) Close() error { return os.Stdin.Close() }
+
+// peer makes a shell script that stands for ssh: to our server, or to the installed rsync.
+func peer(t testing.TB, root string, ours bool) string {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "rsh")
+	text := "#!/bin/sh\nshift\ncd " + root + " && exec sh -c \"$*\"\n"
+	if ours {
+		text = "#!/bin/sh\nRSYNC_TEST_ROOT=" + root + " exec " + os.Args[0] + " \"$@\"\n"
+	}
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return script
+}
+
+// client runs the installed rsync, and gives what it printed and its exit code.
+func client(t testing.TB, dir, rsh string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command("rsync", append([]string{"-e", rsh}, args...)...)
+	cmd.Dir = dir
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if ee, ok := err.(*exec.ExitError); ok {
+		code = ee.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), code
+}

@@ -1,0 +1,623 @@
+package rsync
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// walker makes the list of what a client asked for.
+type walker struct {
+	*session
+	list    []*entry
+	limit   int
+	implied map[string]bool
+	links   map[[2]uint64]*entry
+	groups  uint64
+}
+
+const defaultMaxFiles = 2_000_000
+
+var errTooMany = errors.New("the list of files is too long: ask for folders one by one")
+
+// buildList lists the arguments in the order in which the client will have them.
+func (s *session) buildList() ([]*entry, error) {
+	w := &walker{session: s, limit: s.MaxFiles, implied: map[string]bool{}, links: map[[2]uint64]*entry{}}
+	if w.limit == 0 {
+		w.limit = defaultMaxFiles
+	}
+	var err error
+	if s.o.filesFrom != "" {
+		err = w.fromList()
+	} else {
+		for _, p := range s.o.paths {
+			if err = w.argument(p); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	sortEntries(w.list, s.proto)
+	markRepeated(w.list)
+	if len(w.list) > 0 {
+		w.list = slices.DeleteFunc(w.list, func(e *entry) bool { return e.skip })
+	}
+	return w.list, nil
+}
+
+// argument lists one word of the command line, or what it stands for as a pattern.
+func (w *walker) argument(p word) error {
+	text := p.text
+	if p.tilde && (text == "~" || strings.HasPrefix(text, "~/")) {
+		p.pattern = strings.TrimPrefix(p.pattern[1:], "/")
+		text = strings.TrimPrefix(text[1:], "/")
+	}
+	if p.wild {
+		names, err := expand(w.Source, p.pattern)
+		if err != nil {
+			return err
+		}
+		if len(names) > 0 {
+			for _, n := range names {
+				if err := w.root(n); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	return w.root(text)
+}
+
+// expand gives the names that a pattern stands for, as a shell would: sorted, and those that begin with a dot only when the
+// pattern does.
+func expand(src Source, pattern string) ([]string, error) {
+	lead := ""
+	if strings.HasPrefix(pattern, "/") {
+		lead = "/"
+	}
+	names := []string{""}
+	parts := strings.Split(strings.Trim(pattern, "/"), "/")
+	for i, part := range parts {
+		wild, plain := plainPart(part)
+		var g *glob
+		if wild {
+			g = compileGlob(part)
+		}
+		var next []string
+		for _, dir := range names {
+			if !wild {
+				at := path.Join(dir, plain)
+				if _, err := src.Lstat(cleanRel(at)); err == nil {
+					if plain == "." || plain == ".." { // kept as it was written, for what it means to names
+						at = strings.TrimPrefix(dir+"/"+plain, "/")
+					}
+					next = append(next, at)
+				}
+				continue
+			}
+			list, err := src.ReadDir(cleanRel("./" + dir))
+			if err != nil {
+				continue
+			}
+			for _, e := range list {
+				name := e.Name()
+				if (name[0] != '.' || part[0] == '.') && g.match(name) && (i == len(parts)-1 || e.IsDir() || e.Mode()&fs.ModeSymlink != 0) {
+					next = append(next, path.Join(dir, name))
+				}
+			}
+			if len(next) > 100_000 {
+				return nil, errTooMany
+			}
+		}
+		names = next
+	}
+	tail := ""
+	if strings.HasSuffix(pattern, "/") && len(pattern) > 1 {
+		tail = "/"
+	}
+	for i := range names {
+		names[i] = lead + names[i] + tail
+	}
+	return names, nil
+}
+
+// plainPart tells whether a part of a pattern has wildcards, and what it is without its escapes.
+func plainPart(part string) (wild bool, plain string) {
+	var b strings.Builder
+	for i := 0; i < len(part); i++ {
+		switch c := part[i]; {
+		case c == '\\' && i+1 < len(part):
+			i++
+			b.WriteByte(part[i])
+		case c == '*' || c == '?' || c == '[':
+			return true, ""
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return false, b.String()
+}
+
+// root lists one argument. What is sent of its path: without --relative the last part, and nothing of a path that ends with
+// a slash or a dot; with it, all of the path or what is behind /./.
+func (w *walker) root(arg string) error {
+	if arg == "" {
+		arg = "."
+	}
+	if len(arg) > maxArg {
+		return &refusal{"a path is too long", ExitSyntax}
+	}
+	contents := strings.HasSuffix(arg, "/") || arg == "." || strings.HasSuffix(arg, "/.") || arg == ".." || strings.HasSuffix(arg, "/..")
+	if escapes(arg) {
+		w.xferError("rsync: [sender] link_stat %q failed: Permission denied (13)", escape(arg))
+		w.ioError.Or(ioGeneral)
+		return nil
+	}
+	at := cleanRel(arg)
+	if w.o.relative {
+		return w.relativeRoot(arg, at, contents)
+	}
+	name := path.Base(at)
+	if contents || at == "." {
+		name, contents = ".", true
+	}
+	return w.top(at, name, contents, arg)
+}
+
+// escapes tells whether a path climbs out of the root.
+func escapes(p string) bool {
+	depth := 0
+	for part := range strings.SplitSeq(p, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 {
+				return true
+			}
+		default:
+			depth++
+		}
+	}
+	return false
+}
+
+func (w *walker) relativeRoot(arg, at string, contents bool) error {
+	base, active := "", arg
+	if i := strings.Index(arg, "/./"); i >= 0 {
+		base, active = arg[:i], arg[i+3:]
+	}
+	for part := range strings.SplitSeq(active, "/") {
+		if part == ".." {
+			return &refusal{fmt.Sprintf("found \"..\" in the middle of a relative path %q", clip(arg)), ExitSyntax}
+		}
+	}
+	name := cleanRel("./" + active)
+	base = cleanRel("./" + base)
+	if _, err := w.Source.Lstat(at); err == nil {
+		if err := w.wayTo(base, name); err != nil {
+			return err
+		}
+	}
+	return w.top(at, name, contents, arg)
+}
+
+// wayTo lists the folders above a name.
+func (w *walker) wayTo(base, name string) error {
+	if w.o.noImplied {
+		return nil
+	}
+	for i := 0; i < len(name); i++ {
+		if name[i] != '/' || w.implied[name[:i]] {
+			continue
+		}
+		dir := name[:i]
+		w.implied[dir] = true
+		info, err := w.Source.Lstat(path.Join(base, dir))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 && (w.o.copyLinks || w.o.copyDirlinks) {
+			info, err = w.Source.Stat(path.Join(base, dir))
+		}
+		if err != nil {
+			return nil // what stands below is told of by itself
+		}
+		e := w.entry(info, dir, path.Join(base, dir))
+		if e == nil {
+			continue
+		}
+		e.implied = true
+		if err := w.put(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// top lists an argument that is at a place in the tree and is sent under a name.
+func (w *walker) top(at, name string, contents bool, arg string) error {
+	info, err := w.Source.Lstat(at)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 && (contents || w.o.copyLinks || w.follows(at)) {
+		info, err = w.Source.Stat(at)
+	}
+	if err != nil {
+		return w.missing(arg, name, err)
+	}
+	if contents && !info.IsDir() {
+		w.xferError("rsync: [sender] change_dir %q failed: Not a directory (20)", escape(arg))
+		w.ioError.Or(ioGeneral)
+		return nil
+	}
+	sc := w.filter.top()
+	if name != "." && sc.check(name, info.IsDir(), true) == excluded {
+		return nil
+	}
+	e := w.entry(info, name, at)
+	if e == nil {
+		w.info("skipping non-regular file \"%s\"", escape(name))
+		return nil
+	}
+	if !info.IsDir() {
+		return w.put(e)
+	}
+	if !w.o.recurse && !w.o.dirs {
+		w.info("skipping directory %s", escape(name))
+		return nil
+	}
+	descend := w.o.recurse || contents
+	e.topDir, e.content = true, descend
+	if err := w.put(e); err != nil || !descend {
+		return err
+	}
+	if w.o.relative { // merge files of the folders above count too
+		for i, c := range name {
+			if c == '/' {
+				sc = sc.enter(w.Source, name[:i], strings.TrimSuffix(at, name)+name[:i])
+			}
+		}
+	}
+	return w.folder(sc, at, name)
+}
+
+// follows tells whether a symbolic link is sent as what it leads to.
+func (w *walker) follows(at string) bool {
+	switch {
+	case w.o.copyUnsafe:
+		target, err := w.Source.Readlink(at)
+		return err == nil && unsafeLink(target, at)
+	case w.o.copyDirlinks:
+		info, err := w.Source.Stat(at)
+		return err == nil && info.IsDir()
+	}
+	return false
+}
+
+// unsafeLink tells whether a link that stands at a place leads out of the tree.
+func unsafeLink(target, at string) bool {
+	if target == "" || target[0] == '/' {
+		return true
+	}
+	depth := strings.Count(cleanRel(at), "/")
+	for part := range strings.SplitSeq(target, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 {
+				return true
+			}
+		default:
+			depth++
+		}
+	}
+	return false
+}
+
+// missing answers for an argument that is not there.
+func (w *walker) missing(arg, name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if w.o.deleteMissing {
+			return w.put(&entry{name: name})
+		}
+		if !w.o.ignoreMissing {
+			w.xferError("rsync: [sender] link_stat \"%s\" failed: %s", escape(arg), reason(err))
+		}
+		return nil
+	}
+	w.ioError.Or(ioGeneral)
+	w.xferError("rsync: [sender] link_stat \"%s\" failed: %s", escape(arg), reason(err))
+	return nil
+}
+
+// reason gives an error in the words of an operating system, where it has such.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "No such file or directory (2)"
+	case errors.Is(err, fs.ErrPermission):
+		return "Permission denied (13): " + strings.TrimSuffix(rootCause(err), ": permission denied")
+	}
+	return rootCause(err)
+}
+
+func rootCause(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return escape(err.Error())
+}
+
+// folder lists what is in a folder.
+func (w *walker) folder(sc *scope, at, name string) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if strings.Count(name, "/") > 200 {
+		w.xferError("rsync: [sender] %q is nested too deep", escape(name))
+		w.ioError.Or(ioGeneral)
+		return nil
+	}
+	list, err := w.Source.ReadDir(at)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			w.ioError.Or(ioVanished)
+			w.warn("directory has vanished: \"%s\"", escape(name))
+			return nil
+		}
+		w.ioError.Or(ioGeneral)
+		w.xferError("rsync: [sender] opendir \"%s\" failed: %s", escape(name), reason(err))
+		if len(list) == 0 {
+			return nil
+		}
+	}
+	sc = sc.enter(w.Source, name, at)
+	var dirs []*entry
+	for _, info := range list {
+		childName, childAt := info.Name(), info.Name()
+		if name != "." {
+			childName = name + "/" + childName
+		}
+		if at != "." {
+			childAt = at + "/" + childAt
+		}
+		if info.Mode()&fs.ModeSymlink != 0 && (w.o.copyLinks || w.follows(childAt)) {
+			real, err := w.Source.Stat(childAt)
+			if err != nil {
+				w.ioError.Or(ioGeneral)
+				w.xferError("symlink has no referent: \"%s\"", escape(childName))
+				continue
+			}
+			info = real
+		}
+		if sc.check(childName, info.IsDir(), true) == excluded {
+			continue
+		}
+		e := w.entry(info, childName, childAt)
+		if e == nil {
+			if w.o.verbose > 0 {
+				w.info("skipping non-regular file \"%s\"", escape(childName))
+			}
+			continue
+		}
+		if e.isDir() {
+			e.content = w.o.recurse
+			dirs = append(dirs, e)
+			continue
+		}
+		if err := w.put(e); err != nil {
+			return err
+		}
+	}
+	if len(dirs) > 1 {
+		sortEntries(dirs, 29)
+	}
+	for _, e := range dirs {
+		if err := w.put(e); err != nil {
+			return err
+		}
+		if w.o.recurse {
+			if err := w.folder(sc, e.where(), e.name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// entry describes a file; nil is one of a kind that is not sent.
+func (w *walker) entry(info fs.FileInfo, name, at string) *entry {
+	mode := wireMode(info.Mode())
+	if mode == 0 {
+		return nil
+	}
+	t := info.ModTime()
+	e := &entry{name: name, mode: mode, mtime: t.Unix(), nsec: uint32(t.Nanosecond())}
+	if t.IsZero() {
+		e.mtime, e.nsec = 0, 0
+	}
+	if at != name {
+		e.path = at
+	}
+	switch {
+	case e.isFile():
+		e.size = info.Size()
+		if w.o.hardLinks {
+			w.hardLink(e, info)
+		}
+	case e.isLink():
+		if target, err := w.Source.Readlink(at); err == nil {
+			e.target, e.size = target, int64(len(target))
+		} else {
+			w.ioError.Or(ioGeneral)
+			w.xferError("rsync: [sender] readlink_stat(\"%s\") failed: %s", escape(name), reason(err))
+			return nil
+		}
+	}
+	return e
+}
+
+// hardLink finds the files that are one and the same.
+func (w *walker) hardLink(e *entry, info fs.FileInfo) {
+	dev, ino, n := identity(info)
+	e.dev, e.ino = dev, ino
+	if n < 2 {
+		if w.proto >= 28 {
+			e.ino = 0
+		}
+		return
+	}
+	key := [2]uint64{dev, ino}
+	if first := w.links[key]; first != nil {
+		e.link = first.link
+		return
+	}
+	w.groups++
+	e.link = w.groups
+	w.links[key] = e
+}
+
+func (w *walker) put(e *entry) error {
+	if len(w.list) >= w.limit {
+		return errTooMany
+	}
+	if w.o.checksum && e.isFile() {
+		sum, err := w.digest(e)
+		if err != nil {
+			w.ioError.Or(ioGeneral)
+			w.xferError("rsync: [sender] read error of \"%s\": %s", escape(e.name), reason(err))
+		}
+		e.digest = sum
+	}
+	w.list = append(w.list, e)
+	return nil
+}
+
+// digest gives the sum of a file for --checksum, of the tree's own knowledge if it has any.
+func (s *session) digest(e *entry) ([]byte, error) {
+	if h, ok := s.Source.(Hasher); ok {
+		if sum, ok := h.Hash(e.where(), s.listSum.name); ok && len(sum) == s.listSum.size {
+			return sum, nil
+		}
+	}
+	return digestOf(s.Source, e.where(), s.listSum)
+}
+
+// Digest reads a file and gives its digest by an algorithm of Hasher.
+func Digest(src Source, name, algorithm string) ([]byte, error) {
+	a := findAlgorithm(algorithm)
+	if a == nil {
+		return nil, fmt.Errorf("checksum %q is not known", algorithm)
+	}
+	return digestOf(src, name, a)
+}
+
+func digestOf(src Source, name string, a *algorithm) ([]byte, error) {
+	none := make([]byte, a.size)
+	f, size, err := src.Open(name)
+	if err != nil {
+		return none, err
+	}
+	defer f.Close()
+	h := a.newHash(0)
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, io.NewSectionReader(f, 0, size), make([]byte, 256<<10))
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return none, err
+	}
+	return h.Sum(nil), nil
+}
+
+// fromList lists the names of --files-from.
+func (w *walker) fromList() error {
+	base := "."
+	if len(w.o.paths) > 0 {
+		p := w.o.paths[0]
+		base = p.text
+		if p.tilde {
+			base = strings.TrimPrefix(base, "~")
+		}
+		base = cleanRel("./" + strings.TrimLeft(base, "/"))
+	}
+	names, err := w.fileNames()
+	if err != nil {
+		return err
+	}
+	relative := w.o.relative
+	w.o.dirs = !w.o.recurse
+	for _, name := range names {
+		dir := strings.HasSuffix(name, "/")
+		clean := path.Clean("/" + name)[1:] // never above the base
+		w.o.relative = relative
+		arg := base + "/./" + clean
+		if !relative {
+			arg = base + "/" + clean
+		}
+		if base == "." && !relative {
+			arg = clean
+		}
+		if dir || clean == "" {
+			arg += "/"
+		}
+		if err := w.root(arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileNames reads the names from the client, or from a file of the tree.
+func (w *walker) fileNames() ([]string, error) {
+	var out []string
+	total := 0
+	take := func(name string) error {
+		if total += len(name); len(out) >= w.limit || total > 64<<20 {
+			return errTooMany
+		}
+		out = append(out, name)
+		return nil
+	}
+	if w.o.filesFrom == "-" {
+		framed := w.r.mux
+		if w.proto == 30 && w.r.left == 0 {
+			w.r.mux = false // protocol 30 sends the names between two frames
+		}
+		for {
+			name := w.r.zeroEnded(maxArg)
+			if w.r.err != nil {
+				return nil, w.r.err
+			}
+			if name == "" {
+				w.r.mux = framed
+				return out, nil
+			}
+			if err := take(name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	name := cleanRel(strings.TrimPrefix(w.o.filesFrom, "~/"))
+	f, size, err := w.Source.Open(name)
+	if err != nil {
+		return nil, &refusal{fmt.Sprintf("failed to open files-from file %q: %s", clip(w.o.filesFrom), reason(err)), ExitFileIO}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, min(size, 64<<20)))
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == 0 || !w.o.from0 && (r == '\n' || r == '\r') }) {
+		if !w.o.from0 && (line[0] == '#' || line[0] == ';') {
+			continue
+		}
+		if err := take(line); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
