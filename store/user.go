@@ -27,10 +27,12 @@ type User struct {
 	ID          int64     `json:"id"`
 	Name        string    `json:"name"`
 	Email       string    `json:"email,omitempty"`
+	FullName    string    `json:"full_name,omitempty"`
 	Role        Role      `json:"role"`
 	CreatedAt   time.Time `json:"created_at"`
 	SuspendedAt time.Time `json:"suspended_at,omitzero"`
 	LastSyncAt  time.Time `json:"last_sync_at,omitzero"` // last complete transfer from the tree
+	SignedInAt  time.Time `json:"signed_in_at,omitzero"` // last sign-in to the portal
 	Groups      []string  `json:"groups,omitempty"`
 }
 
@@ -205,16 +207,16 @@ func (s *Store) changeUser(ctx context.Context, actor, action, name, detail, que
 	})
 }
 
-const userQuery = `SELECT u.id, u.name, COALESCE(u.email, ''), u.role, u.created_at, u.suspended_at, u.last_sync_at,
+const userQuery = `SELECT u.id, u.name, COALESCE(u.email, ''), u.role, u.created_at, u.suspended_at, u.last_sync_at, u.full_name, u.signed_in_at,
 	COALESCE((SELECT group_concat(g.name, ' ' ORDER BY g.name) FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id), '')
 	FROM users u`
 
 func scanUser(rows *sql.Rows) (User, error) {
 	var u User
-	var created, suspended, synced int64
+	var created, suspended, synced, signed int64
 	var groups string
-	err := rows.Scan(&u.ID, &u.Name, &u.Email, &u.Role, &created, &suspended, &synced, &groups)
-	u.CreatedAt, u.SuspendedAt, u.LastSyncAt = fromNanos(created), fromNanos(suspended), fromNanos(synced)
+	err := rows.Scan(&u.ID, &u.Name, &u.Email, &u.Role, &created, &suspended, &synced, &u.FullName, &signed, &groups)
+	u.CreatedAt, u.SuspendedAt, u.LastSyncAt, u.SignedInAt = fromNanos(created), fromNanos(suspended), fromNanos(synced), fromNanos(signed)
 	u.Groups = strings.Fields(groups)
 	return u, err
 }
