@@ -20,3 +20,20 @@ func Kit() fs.FS {
 	}
 	return sub
 }
+
+//go:embed all:portal
+var portal embed.FS
+
+// PortalTemplates are the pages of the portal.
+func PortalTemplates() fs.FS { return below(portal, "portal/templates") }
+
+// PortalStatic are the files that the portal's pages load.
+func PortalStatic() fs.FS { return below(portal, "portal/static") }
+
+func below(f fs.FS, dir string) fs.FS {
+	sub, err := fs.Sub(f, dir)
+	if err != nil { // the folders are embedded above
+		return f
+	}
+	return sub
+}

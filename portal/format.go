@@ -1,0 +1,178 @@
+package portal
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// functions are what templates can call.
+func (p *Portal) functions() template.FuncMap {
+	return template.FuncMap{
+		"asset":    func(name string) string { return "/static/" + p.static.HashName(name) },
+		"icon":     icon,
+		"ago":      func(t time.Time) template.HTML { return ago(t, p.now()) },
+		"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+		"bytes":    bytesOf,
+		"count":    func(v any) template.HTML { return count(reflect.ValueOf(v).Int()) },
+		"plural":   func(v any, one, many string) string { return plural(reflect.ValueOf(v).Int(), one, many) },
+		"command":  func(text, what string) commandView { return commandView{text, what} },
+		"state":    stateMark,
+		"initials": initials,
+		"list":     func(v ...any) []any { return v },
+		"join":     strings.Join,
+	}
+}
+
+// commandView is a command with its copy button.
+type commandView struct{ Text, What string }
+
+// ago writes a time relative to now, with the absolute one on hover and for screen readers.
+func ago(t, now time.Time) template.HTML {
+	if t.IsZero() {
+		return `<span class="never">never</span>`
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s<span class="sr">, %s</span></time>`,
+		t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04:05 UTC"), relative(t, now), t.Format("2 January 2006, 15:04 UTC")))
+}
+
+func relative(t, now time.Time) string {
+	d := now.Sub(t)
+	form := "%s ago"
+	if d < 0 {
+		d, form = -d, "in %s"
+	}
+	if d < 10*time.Second {
+		return "just now"
+	}
+	return fmt.Sprintf(form, short(d))
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	case d < 60*24*time.Hour:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+	return fmt.Sprintf("%d months", int(d.Hours()/24/30.44))
+}
+
+// spell writes a waiting time, rounded up.
+func spell(d time.Duration) string {
+	if d <= 90*time.Second {
+		return plural(int64(math.Ceil(d.Seconds())), "second", "seconds")
+	}
+	return plural(int64(math.Ceil(d.Minutes())), "minute", "minutes")
+}
+
+// bytesOf writes a size in units of 1000, with the exact number on hover.
+func bytesOf(n int64) template.HTML {
+	text := fmt.Sprintf("%d B", n)
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if v := float64(n) / u.size; v >= 1 {
+			digits := 0
+			if v < 10 {
+				digits = 1
+			}
+			text = strconv.FormatFloat(v, 'f', digits, 64) + " " + u.name
+			break
+		}
+	}
+	return template.HTML(`<span class="num" title="` + group(n) + ` bytes">` + text + `</span>`)
+}
+
+// count writes a number so that it can be read at once, with the exact one on hover when digits were left out.
+func count[T int | int64](v T) template.HTML {
+	n := int64(v)
+	exact, text := group(n), group(n)
+	switch {
+	case n >= 10_000_000:
+		text = strconv.FormatFloat(float64(n)/1e6, 'f', 0, 64) + " M"
+	case n >= 1_000_000:
+		text = strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " M"
+	}
+	return template.HTML(`<span class="num" title="` + exact + `">` + text + `</span>`)
+}
+
+// group puts a thin space between thousands.
+func group(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	var b strings.Builder
+	for i, r := range s {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			b.WriteRune('\u202f')
+		}
+		b.WriteRune(r)
+	}
+	return sign + b.String()
+}
+
+// plural writes a number with its noun.
+func plural[T int | int64](n T, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return group(int64(n)) + " " + many
+}
+
+// initials are two letters for a person.
+func initials(name string) string {
+	var out []rune
+	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for i, w := range words {
+		if i == 0 || i == len(words)-1 {
+			r, _ := utf8.DecodeRuneInString(w)
+			out = append(out, unicode.ToUpper(r))
+		}
+	}
+	if len(words) == 1 {
+		if _, n := utf8.DecodeRuneInString(words[0]); n < len(words[0]) {
+			r, _ := utf8.DecodeRuneInString(words[0][n:])
+			out = append(out, unicode.ToUpper(r))
+		}
+	}
+	return string(out)
+}
+
+// nameOf makes a user name readable: john_doe is John Doe.
+func nameOf(user string) string {
+	words := strings.FieldsFunc(user, func(r rune) bool { return r == '.' || r == '_' || r == '-' })
+	for i, w := range words {
+		r, n := utf8.DecodeRuneInString(w)
+		words[i] = string(unicode.ToUpper(r)) + w[n:]
+	}
+	return strings.Join(words, " ")
+}
+
+// stateMark writes a state with its word and its shape, so that colour is never alone.
+func stateMark(state, word string) template.HTML {
+	shapes := map[string]string{"good": "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z", "late": "M8 1.5 15 14.5H1Z", "bad": "M2.5 2.5h11v11h-11Z", "unknown": "M8 1 15 8 8 15 1 8Z"}
+	d, ok := shapes[state]
+	if !ok {
+		state, d = "unknown", shapes["unknown"]
+	}
+	if word == "" {
+		word = state
+	}
+	return template.HTML(`<span class="state state-` + state + `"><svg viewBox="0 0 16 16" width="10" height="10" aria-hidden="true"><path d="` + d + `"/></svg>` +
+		template.HTMLEscapeString(word) + `</span>`)
+}
