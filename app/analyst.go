@@ -3,12 +3,8 @@ package app
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,7 +18,7 @@ func analystCommand(c *cli) *cobra.Command {
 		Use: "analyst", Short: "People: add, list, show, remove, keys, roles and grants",
 		Example: "  aida analyst add eva \"$(cat eva.pub)\" --email eva@example.com\n  aida analyst grant eva payroll",
 	}
-	cmd.AddCommand(analystAdd(c), analystList(c), analystShow(c), analystRemove(c), analystKey(c),
+	cmd.AddCommand(analystAdd(c), analystList(c), analystShow(c), analystRemove(c), analystKey(c), analystLink(c),
 		analystGrant(c, true), analystGrant(c, false), analystRole(c), analystSuspend(c, true), analystSuspend(c, false))
 	return cmd
 }
@@ -201,21 +197,13 @@ func (c *cli) removeUser(ctx context.Context, name string, force bool) error {
 		if !force && !c.confirm(fmt.Sprintf("Remove %s (%s)? Keys, grants and open connections end, the home folder is kept aside.", u.Name, u.Role)) {
 			return &exitError{exitFailed, fmt.Errorf("%s was not removed: answer y, or give --force", u.Name)}
 		}
-		if err := s.RemoveUser(ctx, actor(), u.Name); err != nil {
+		kept, err := people{s, cfg}.Remove(ctx, actor(), u.Name)
+		if err != nil {
 			return err
 		}
 		c.say("Removed %s. Open connections of theirs end within seconds.", u.Name)
-		home := filepath.Join(cfg, "home", u.Name)
-		aside := filepath.Join(cfg, "removed", u.Name+"-"+time.Now().UTC().Format("20060102T150405Z"))
-		if err := os.MkdirAll(filepath.Dir(aside), 0o750); err != nil {
-			return fmt.Errorf("the account is gone, but its home stayed in %s: %w", home, err)
-		}
-		switch err := os.Rename(home, aside); {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return fmt.Errorf("the account is gone, but its home stayed in %s: %w", home, err)
-		default:
-			c.say("The home folder is now %s.", aside)
+		if kept != "" {
+			c.say("The home folder is now %s.", kept)
 		}
 		return nil
 	})

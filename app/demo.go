@@ -24,23 +24,24 @@ import (
 const demoUser = "demo"
 
 func demoCommand(c *cli) *cobra.Command {
-	var size, sshAddr string
+	var size, httpAddr, sshAddr string
 	var seed uint64
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Serve a generated sample company, without any configuration", Args: cobra.NoArgs,
 		Long:    "Generates a sample company, syncs it like any other, makes an analyst with a fresh key pair, and serves.\nState stays in the data folder (default ./data/demo), so that the next start goes on where this one ended.",
 		Example: "  aida demo\n  aida demo --size m --ssh 127.0.0.1:0",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.demo(cmd.Context(), sample.Size(size), seed, sshAddr)
+			return c.demo(cmd.Context(), sample.Size(size), seed, httpAddr, sshAddr)
 		},
 	}
 	cmd.Flags().StringVar(&size, "size", "s", "size of the company: xs, s, m or l")
 	cmd.Flags().Uint64Var(&seed, "seed", 42, "another seed makes another company")
+	cmd.Flags().StringVar(&httpAddr, "http", "", "address of the portal (default 127.0.0.1:8080, or any free port when that is taken)")
 	cmd.Flags().StringVar(&sshAddr, "ssh", "", "address of the SSH server (default 127.0.0.1:2222, or any free port when that is taken)")
 	return cmd
 }
 
-func (c *cli) demo(ctx context.Context, size sample.Size, seed uint64, sshAddr string) error {
+func (c *cli) demo(ctx context.Context, size sample.Size, seed uint64, httpAddr, sshAddr string) error {
 	cfg := config.Defaults()
 	cfg.Instance.Name = "the sample company"
 	cfg.DataDir = c.dataDir
@@ -59,7 +60,8 @@ func (c *cli) demo(ctx context.Context, size sample.Size, seed uint64, sshAddr s
 		return err
 	}
 	cfg.DataSource.CSV.Root = source
-	cfg.Listen.SSH = demoAddress(sshAddr)
+	cfg.Listen.HTTP, cfg.Listen.SSH = demoAddress(httpAddr, "127.0.0.1:8080"), demoAddress(sshAddr, "127.0.0.1:2222")
+	cfg.Auth.AllowedDomain = "example.com"
 	p, err := openProgram(ctx, cfg, doc, c.logger(level(c)))
 	if err != nil {
 		return err
@@ -86,6 +88,9 @@ func (c *cli) runDemo(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := demoAdmin(ctx, p); err != nil {
+		return err
+	}
 	return p.serve(ctx, func(r readyLine) error {
 		r.User, r.Key = demoUser, key
 		known, err := knownHosts(filepath.Dir(key), r)
@@ -99,8 +104,8 @@ func (c *cli) runDemo(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		c.say("\nThe sample company is served. In a second terminal:\n\n  sftp -i %s -o UserKnownHostsFile=%s -P %s %s@127.0.0.1\n\nthen for example:\n\n  ls -l server/parquet/sales\n  get -r server\n\nCtrl-C ends it; the data stays in %s.",
-			key, known, port, demoUser, p.cfg.DataDir)
+		c.say("\nThe sample company is served. The portal signs you in as its admin by this link, once:\n\n  %s\n\nIn a second terminal:\n\n  sftp -i %s -o UserKnownHostsFile=%s -P %s %s@127.0.0.1\n\nthen for example:\n\n  ls -l server/parquet/sales\n  get -r server\n\nCtrl-C ends it; the data stays in %s.",
+			r.SignIn, key, known, port, demoUser, p.cfg.DataDir)
 		return nil
 	})
 }
@@ -121,17 +126,30 @@ func makeSample(ctx context.Context, c *cli, dir string, size sample.Size, seed 
 }
 
 // demoAddress is the usual port on this machine alone, or any free one when that is taken.
-func demoAddress(chosen string) string {
+func demoAddress(chosen, usual string) string {
 	if chosen != "" {
 		return chosen
 	}
-	const usual = "127.0.0.1:2222"
 	l, err := net.Listen("tcp", usual)
 	if err != nil {
 		return "127.0.0.1:0"
 	}
 	l.Close()
 	return usual
+}
+
+const (
+	demoAdminName  = "ada"
+	demoAdminEmail = "ada@example.com"
+)
+
+// demoAdmin makes the admin whom the printed link signs in.
+func demoAdmin(ctx context.Context, p *program) error {
+	if _, err := p.store.UserByName(ctx, demoAdminName); store.CodeOf(err) != store.NotFound {
+		return err
+	}
+	_, err := p.store.AddUser(ctx, "demo", store.NewUser{Name: demoAdminName, Email: demoAdminEmail, Role: store.Admin})
+	return err
 }
 
 // demoAnalyst makes the analyst and the key pair, and gives the path of the private key.

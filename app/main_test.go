@@ -48,7 +48,7 @@ type server struct {
 // serve starts aida with the given arguments, waits until it listens, and writes ssh_config, in which the host "aida" is
 // this server.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
-	cmd := exec.Command("aida", append(args, "--json", "--ssh", "127.0.0.1:0")...)
+	cmd := exec.Command("aida", append(args, "--json", "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0")...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "CONFIG_DIR="+ts.Getenv("CONFIG_DIR"), "DATA_DIR="+ts.Getenv("DATA_DIR"))
 	log, err := os.Create(ts.MkAbs("server.log"))
@@ -69,7 +69,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		text, _ := os.ReadFile(ts.MkAbs("server.log"))
 		ts.Fatalf("the server did not start: %v\n%s", err, text)
 	}
-	var ready struct{ SSH, Host_Key, Key string }
+	var ready struct{ HTTP, SSH, Host_Key, Key, Sign_In string }
 	ts.Check(json.Unmarshal([]byte(line), &ready))
 	host, port, err := net.SplitHostPort(ready.SSH)
 	ts.Check(err)
@@ -78,6 +78,8 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		host, port, ts.MkAbs("known_hosts"))
 	ts.Check(os.WriteFile(ts.MkAbs("ssh_config"), []byte(config), 0o600))
 	ts.Setenv("PORT", port)
+	ts.Setenv("PORTAL", ready.HTTP)
+	ts.Setenv("SIGN_IN", ready.Sign_In)
 	current[ts.Getenv("WORK")] = s
 }
 

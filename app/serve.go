@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,25 +23,28 @@ import (
 )
 
 func serveCommand(c *cli) *cobra.Command {
-	var sshAddr string
+	var httpAddr, sshAddr string
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run the appliance: the SSH server and the schedule", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run the appliance: the portal, the SSH server and the schedule", Args: cobra.NoArgs,
 		Example: "  aida serve\n  aida serve --config /etc/aida --data /srv/aida --ssh :22",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
-				if sshAddr != "" {
-					p.cfg.Listen.SSH = sshAddr
-				}
+				p.cfg.Listen.SSH = cmp.Or(sshAddr, p.cfg.Listen.SSH)
+				p.cfg.Listen.HTTP = cmp.Or(httpAddr, p.cfg.Listen.HTTP)
 				return p.serve(cmd.Context(), func(ready readyLine) error {
 					if c.json {
 						return c.printJSON(ready)
 					}
-					c.say("aida serves %s.\n  ssh  %s  %s", p.cfg.Instance.Name, ready.SSH, ready.HostKey)
+					c.say("aida serves %s.\n  portal  %s\n  ssh     %s  %s", p.cfg.Instance.Name, ready.HTTP, ready.SSH, ready.HostKey)
+					if ready.SignIn != "" {
+						c.say("\nNo admin has signed in yet. This link does it, once, within a day:\n\n  %s\n", ready.SignIn)
+					}
 					return nil
 				})
 			})
 		},
 	}
+	cmd.Flags().StringVar(&httpAddr, "http", "", "address of the portal (default listen.http; port 0 = any free one)")
 	cmd.Flags().StringVar(&sshAddr, "ssh", "", "address of the SSH server (default listen.ssh; port 0 = any free one)")
 	return cmd
 }
@@ -55,10 +59,12 @@ func level(c *cli) slog.Level {
 // readyLine is printed once when everything listens.
 type readyLine struct {
 	Event   string `json:"event"`
+	HTTP    string `json:"http"`
 	SSH     string `json:"ssh"`
 	HostKey string `json:"host_key"`
 	User    string `json:"user,omitempty"`
 	Key     string `json:"key,omitempty"`
+	SignIn  string `json:"sign_in,omitempty"` // one-time link for an admin
 }
 
 // start takes the data folder for serving and puts right what a killed process left.
@@ -118,11 +124,21 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 	if err != nil {
 		return err
 	}
-	if err := ready(readyLine{Event: "ready", SSH: reachable(addr), HostKey: srv.HostKey()}); err != nil {
+	web, mailer, err := p.portal(addr, srv.HostKey())
+	if err != nil {
 		return err
+	}
+	line := readyLine{Event: "ready", HTTP: "http://" + reachable(web.Addr()), SSH: reachable(addr), HostKey: srv.HostKey()}
+	if line.SignIn, err = p.firstLink(ctx, web); err != nil {
+		return errors.Join(err, web.Close())
+	}
+	if err := ready(line); err != nil {
+		return errors.Join(err, web.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return srv.Serve(ctx) })
+	group.Go(func() error { return web.Serve(ctx) })
+	group.Go(func() error { mailer.Run(ctx); return nil })
 	group.Go(func() error { p.sweep(ctx); return nil })
 	if schedule != nil {
 		group.Go(func() error { p.runSchedule(ctx, schedule); return nil })

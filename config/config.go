@@ -115,7 +115,7 @@ func DataDir(o Options) (string, error) {
 func Defaults() *Config {
 	return &Config{
 		Instance:   Instance{Name: "AI Data Analyst"},
-		Listen:     Listen{HTTP: ":8080", SSH: ":2222"},
+		Listen:     Listen{HTTP: ":8080", SSH: ":2222", TrustedProxies: []string{"127.0.0.0/8", "::1"}},
 		Lake:       Lake{Keep: Duration(24 * time.Hour), KeepGenerations: 3, PinMax: Duration(6 * time.Hour), PartRows: 1_000_000},
 		Quota:      Quota{Home: 2 << 30, HomeFiles: 100_000},
 		SSH:        SSH{IdleTimeout: Duration(30 * time.Minute), LoginTimeout: Duration(20 * time.Second), Drain: Duration(30 * time.Second), MaxPerUser: 20, MaxPerAddress: 50, MaxConnections: 1000},

@@ -112,6 +112,15 @@ func (c *Config) override(env lookup) {
 	if v, err := strconv.Atoi(valueOf(env, "SMTP_PORT")); err == nil {
 		c.Email.SMTPPort = v
 	}
+	if v, err := strconv.ParseBool(valueOf(env, "SMTP_USE_TLS")); err == nil {
+		c.Email.SMTPUseTLS = &v
+	}
+	if v := valueOf(env, "SMTP_FROM"); v != "" {
+		c.Email.FromAddress = v
+	}
+	if v := valueOf(env, "ALLOWED_EMAILS"); v != "" {
+		c.Auth.AllowedEmails = strings.Split(v, ",")
+	}
 	if v := strings.ToLower(valueOf(env, "LOG_LEVEL")); v != "" {
 		c.LogLevel = strings.Replace(v, "warning", "warn", 1)
 	}

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"slices"
+	"strings"
+)
+
 // Instance names the place.
 type Instance struct {
 	Name      string `yaml:"name"`
@@ -15,10 +20,11 @@ type Server struct {
 	AppDir   string `yaml:"app_dir"`
 }
 
-// Listen says on which addresses the process listens.
+// Listen says on which addresses the process listens, and which proxies in front of it are believed about the client.
 type Listen struct {
-	HTTP string `yaml:"http"`
-	SSH  string `yaml:"ssh"`
+	HTTP           string   `yaml:"http"`
+	SSH            string   `yaml:"ssh"`
+	TrustedProxies []string `yaml:"trusted_proxies"` // addresses or CIDR ranges
 }
 
 // Lake says how long old generations are kept, how long one reader may hold one, and how many rows a part file has.
@@ -75,9 +81,31 @@ type Auth struct {
 	WebappSecretKey     Secret   `yaml:"webapp_secret_key"`
 	GoogleClientID      string   `yaml:"google_client_id"`
 	GoogleClientSecret  Secret   `yaml:"google_client_secret"`
+	OIDCIssuer          string   `yaml:"oidc_issuer"`    // another OpenID provider in Google's place
+	OIDCName            string   `yaml:"oidc_name"`      // what its button says
+	AllowedEmails       []string `yaml:"allowed_emails"` // single addresses outside the domains
 	DisabledProviders   []string `yaml:"disabled_providers"`
 	UsernameStripDomain bool     `yaml:"username_strip_domain"`
 	UsernamePrefix      string   `yaml:"username_prefix"`
+}
+
+// Domains are the e-mail domains of the place, in lower case.
+func (a Auth) Domains() (out []string) {
+	for d := range strings.SplitSeq(a.AllowedDomain, ",") {
+		if d = strings.ToLower(strings.TrimSpace(d)); d != "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// Allows tells whether an e-mail address, in its normal form, may have an account without being invited.
+func (a Auth) Allows(email string) bool {
+	local, domain, ok := strings.Cut(email, "@")
+	if !ok || local == "" {
+		return false
+	}
+	return slices.Contains(a.Domains(), domain) || slices.ContainsFunc(a.AllowedEmails, func(e string) bool { return strings.EqualFold(strings.TrimSpace(e), email) })
 }
 
 // Theme overrides the portal's design tokens.
@@ -149,6 +177,7 @@ type Email struct {
 	SMTPPort       int    `yaml:"smtp_port"`
 	SMTPUser       string `yaml:"smtp_user"`
 	SMTPPassword   Secret `yaml:"smtp_password"`
+	SMTPUseTLS     *bool  `yaml:"smtp_use_tls"`
 }
 
 // Desktop is about the desktop app.

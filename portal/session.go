@@ -1,13 +1,12 @@
 package portal
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
+	"aida/portal/auth"
 	"aida/store"
 
 	"github.com/gorilla/sessions"
@@ -84,7 +83,7 @@ func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	if v.ID != "" {
 		return s.p.store.SetSession(r.Context(), v.ID, data)
 	}
-	v.ID = newSecret()
+	v.ID = auth.NewSecret()
 	row := store.Session{Name: v.Name(), Provider: data["provider"], Data: data, Address: s.p.Address(r), Agent: r.UserAgent(),
 		Idle: idleOf(v.Name()), ExpiresAt: s.p.now().Add(lifeOf(v.Name()))}
 	if text := data[keyUser]; text != "" {
@@ -121,13 +120,6 @@ func (p *Portal) cookieName(name string) string {
 		return "__Host-aida_" + name
 	}
 	return "aida_" + name
-}
-
-// newSecret makes 256 random bits, as 43 characters that stand in a URL unescaped.
-func newSecret() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // visitor is who makes a request.
