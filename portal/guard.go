@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -94,6 +95,15 @@ func (o *observed) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach deadlines and hijacking.
 func (o *observed) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+// Hijack is for WebSocket libraries that do not know Unwrap.
+func (o *observed) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	o.wrote = true
+	return http.NewResponseController(o.ResponseWriter).Hijack()
+}
+
+// Flush is for handlers that stream and do not know Unwrap.
+func (o *observed) Flush() { _ = http.NewResponseController(o.ResponseWriter).Flush() }
 
 // headers sets what every answer carries. Nothing is loaded from elsewhere and nothing runs that is not a file of ours.
 func (p *Portal) headers(next http.Handler) http.Handler {
