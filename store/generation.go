@@ -34,6 +34,10 @@ type File struct {
 	Hash     string    `json:"sha256"`
 	ModTime  time.Time `json:"mtime"`
 	Schema   []Column  `json:"schema"`
+
+	Partition string `json:"partition,omitempty"` // the file's name in its table's folder; "" = the table is one file
+	KeyLow    []byte `json:"-"`                   // bounds of the first key column, comparable as bytes; nil = not known
+	KeyHigh   []byte `json:"-"`
 }
 
 // Column is one column of a file's schema.
@@ -61,9 +65,11 @@ func (s *Snapshot) Find(logical string) (File, bool) {
 // Change is what a publish does to one table: afterwards Files are all files of it.
 type Change struct {
 	TableID     int64
-	Files       []File // Logical, Physical, Size, Rows, Hash, ModTime, Schema are used
+	Files       []File // all but ID and TableID are used
 	Fingerprint string
 	DataTime    time.Time
+	Journal     *Journal // how far the rows go now; nil = no further than before
+	Backfill    bool     // rows of an earlier time: fingerprint and data time stay
 }
 
 // Publish makes a new generation of changes, in one transaction, or none at all when every file is there already with
@@ -74,6 +80,9 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 		var drop []int64
 		var add []File
 		for _, c := range changes {
+			if err := dropLoad(ctx, tx, c.TableID); err != nil {
+				return err
+			}
 			d, a, err := difference(ctx, tx, c)
 			if err != nil {
 				return err
@@ -83,6 +92,9 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 				if !slices.Contains(drop, id) {
 					drop = append(drop, id)
 				}
+			}
+			if c.Backfill {
+				continue
 			}
 			if _, err := tx.ExecContext(ctx, `UPDATE tables SET fingerprint = ?, data_time = ?, synced_at = ? WHERE id = ?`,
 				c.Fingerprint, nanos(c.DataTime), nanos(s.now()), c.TableID); err != nil {
@@ -99,11 +111,22 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 			}
 		}
 		if len(drop)+len(add) == 0 {
-			return tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM generations`).Scan(&generation)
+			err = tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM generations`).Scan(&generation)
+		} else {
+			changed = true
+			generation, err = s.newGeneration(ctx, tx, runID, 0, note, drop, add)
 		}
-		changed = true
-		generation, err = s.newGeneration(ctx, tx, runID, 0, note, drop, add)
-		return err
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if c.Journal != nil {
+				if err := setJournal(ctx, tx, c.TableID, generation, *c.Journal); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
 	return generation, changed, err
 }
@@ -165,8 +188,9 @@ func (s *Store) newGeneration(ctx context.Context, tx *sql.Tx, runID, rollbackOf
 		if err != nil {
 			return 0, err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO files (table_id, logical, physical, size, rows, hash, mtime, schema, valid_from)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, f.TableID, f.Logical, f.Physical, f.Size, f.Rows, f.Hash, nanos(f.ModTime), string(schema), id); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO files (table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high, valid_from)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, f.TableID, f.Logical, f.Physical, f.Size, f.Rows, f.Hash, nanos(f.ModTime), string(schema),
+			f.Partition, f.KeyLow, f.KeyHigh, id); err != nil {
 			return 0, fmt.Errorf("publish %s: %w", f.Logical, err)
 		}
 	}
@@ -217,7 +241,7 @@ func (s *Store) Rollback(ctx context.Context, actor string, to int64) (generatio
 		if len(drop)+len(add) == 0 {
 			return refuse(Conflict, "nothing to do", "generation %d is what readers see already", to)
 		}
-		for id := range touched { // the next sync must look at the source again
+		for id := range touched { // the next sync must look at the source again, from where these rows end
 			if _, err := tx.ExecContext(ctx, `UPDATE tables SET fingerprint = '' WHERE id = ?`, id); err != nil {
 				return fmt.Errorf("rollback: %w", err)
 			}
@@ -225,6 +249,15 @@ func (s *Store) Rollback(ctx context.Context, actor string, to int64) (generatio
 		generation, err = s.newGeneration(ctx, tx, 0, to, fmt.Sprintf("rollback to generation %d", to), drop, add)
 		if err != nil {
 			return err
+		}
+		for id := range touched {
+			j, err := journalAt(ctx, tx, id, to)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(setJournal(ctx, tx, id, generation, j), dropLoad(ctx, tx, id)); err != nil {
+				return err
+			}
 		}
 		return s.audit(ctx, tx, actor, "generation.rollback", fmt.Sprint(to), fmt.Sprintf("published as generation %d", generation))
 	})
@@ -283,13 +316,13 @@ func (s *Store) TableFiles(ctx context.Context, tableID int64) ([]File, error) {
 	return collect(ctx, s.r, scanFile, fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)
 }
 
-const fileQuery = `SELECT files.id, table_id, logical, physical, size, rows, hash, mtime, schema FROM files`
+const fileQuery = `SELECT files.id, table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high FROM files`
 
 func scanFile(rows *sql.Rows) (File, error) {
 	var f File
 	var mtime int64
 	var schema string
-	if err := rows.Scan(&f.ID, &f.TableID, &f.Logical, &f.Physical, &f.Size, &f.Rows, &f.Hash, &mtime, &schema); err != nil {
+	if err := rows.Scan(&f.ID, &f.TableID, &f.Logical, &f.Physical, &f.Size, &f.Rows, &f.Hash, &mtime, &schema, &f.Partition, &f.KeyLow, &f.KeyHigh); err != nil {
 		return f, err
 	}
 	f.ModTime = fromNanos(mtime)

@@ -104,15 +104,15 @@ func (s *Store) Sweep(ctx context.Context, keep int, age time.Duration) (physica
 	return physical, err
 }
 
-// Physical lists every lake path that any kept generation refers to.
+// Physical lists every lake path that any kept generation or load under way refers to.
 func (s *Store) Physical(ctx context.Context) (map[string]bool, error) {
-	return stringSet(ctx, s.r, `SELECT DISTINCT physical FROM files`)
+	return stringSet(ctx, s.r, `SELECT physical FROM files UNION SELECT physical FROM load_files`)
 }
 
-// Referenced tells whether any kept generation refers to a lake path, read on the writer and so after every commit.
+// Referenced tells whether any kept generation or load under way refers to a lake path, read on the writer and so after every commit.
 func (s *Store) Referenced(ctx context.Context, physical string) (bool, error) {
 	var n int
-	if err := s.w.QueryRowContext(ctx, `SELECT count(*) FROM files WHERE physical = ?`, physical).Scan(&n); err != nil {
+	if err := s.w.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM files WHERE physical = ?) + (SELECT count(*) FROM load_files WHERE physical = ?)`, physical, physical).Scan(&n); err != nil {
 		return false, fmt.Errorf("database: %w", err)
 	}
 	return n > 0, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -22,6 +23,15 @@ const (
 	Interrupted Outcome = "interrupted"
 )
 
+// SchemaChange is a difference between the columns that a table had and those that came from its source.
+type SchemaChange struct {
+	Change string            `json:"change"` // added, dropped, renamed, widened, narrowed, changed
+	Column string            `json:"column"`
+	From   string            `json:"from,omitempty"` // type, or the name before for a renamed column
+	To     string            `json:"to,omitempty"`
+	Sample map[string]string `json:"sample,omitempty"` // a record that shows it, without sensitive columns
+}
+
 // Run is one sync of some tables.
 type Run struct {
 	ID         int64     `json:"run"`
@@ -33,24 +43,35 @@ type Run struct {
 
 // RunTable is how one table fared in a run. Rows and Bytes are those of the table's files afterwards.
 type RunTable struct {
-	RunID       int64         `json:"run"`
-	TableID     int64         `json:"-"`
-	Table       string        `json:"table"`
-	Outcome     Outcome       `json:"outcome"`
-	Reason      string        `json:"reason,omitempty"`
-	Rows        int64         `json:"rows"`
-	Bytes       int64         `json:"bytes"`
-	Quarantined int64         `json:"quarantined,omitempty"`
-	Warnings    []string      `json:"warnings,omitempty"`
-	Generation  int64         `json:"generation,omitempty"`
-	DataTime    time.Time     `json:"data_time,omitzero"`
-	StartedAt   time.Time     `json:"started_at"`
-	Duration    time.Duration `json:"-"`
+	RunID       int64          `json:"run"`
+	TableID     int64          `json:"-"`
+	Table       string         `json:"table"`
+	Outcome     Outcome        `json:"outcome"`
+	Reason      string         `json:"reason,omitempty"`
+	Rows        int64          `json:"rows"`
+	Bytes       int64          `json:"bytes"`
+	Quarantined int64          `json:"quarantined,omitempty"`
+	Warnings    []string       `json:"warnings,omitempty"`
+	Strategy    string         `json:"strategy,omitempty"` // what was done: replace, merge, reconcile, backfill
+	Schema      []SchemaChange `json:"schema_changes,omitempty"`
+	Generation  int64          `json:"generation,omitempty"`
+	DataTime    time.Time      `json:"data_time,omitzero"`
+	StartedAt   time.Time      `json:"started_at"`
+	Duration    time.Duration  `json:"-"`
 }
 
-// StartRun opens a run.
-func (s *Store) StartRun(ctx context.Context, trigger string) (int64, error) {
-	res, err := s.w.ExecContext(ctx, `INSERT INTO runs (trigger, started_at) VALUES (?, ?)`, trigger, nanos(s.now()))
+// MarshalJSON writes the duration in seconds.
+func (t RunTable) MarshalJSON() ([]byte, error) {
+	type plain RunTable
+	return json.Marshal(struct {
+		plain
+		Seconds float64 `json:"duration_seconds"`
+	}{plain(t), t.Duration.Seconds()})
+}
+
+// StartRun opens a run of a process that owner names.
+func (s *Store) StartRun(ctx context.Context, trigger, owner string) (int64, error) {
+	res, err := s.w.ExecContext(ctx, `INSERT INTO runs (trigger, started_at, owner) VALUES (?, ?, ?)`, trigger, nanos(s.now()), owner)
 	if err != nil {
 		return 0, fmt.Errorf("start run: %w", err)
 	}
@@ -63,10 +84,14 @@ func (s *Store) RecordTable(ctx context.Context, t RunTable) error {
 	if err != nil {
 		return err
 	}
+	changes, err := json.Marshal(append([]SchemaChange{}, t.Schema...))
+	if err != nil {
+		return err
+	}
 	if _, err := s.w.ExecContext(ctx, `INSERT OR REPLACE INTO run_tables
-		(run_id, table_id, outcome, reason, rows, bytes, quarantined, warnings, generation, data_time, started_at, duration)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.RunID, t.TableID, t.Outcome, t.Reason, t.Rows, t.Bytes, t.Quarantined,
-		string(warnings), t.Generation, nanos(t.DataTime), nanos(t.StartedAt), int64(t.Duration)); err != nil {
+		(run_id, table_id, outcome, reason, rows, bytes, quarantined, warnings, generation, data_time, started_at, duration, strategy, schema_changes)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.RunID, t.TableID, t.Outcome, t.Reason, t.Rows, t.Bytes, t.Quarantined,
+		string(warnings), t.Generation, nanos(t.DataTime), nanos(t.StartedAt), int64(t.Duration), t.Strategy, string(changes)); err != nil {
 		return fmt.Errorf("run %d table %s: %w", t.RunID, t.Table, err)
 	}
 	return nil
@@ -97,10 +122,30 @@ func (s *Store) FinishRun(ctx context.Context, runID int64, interrupted bool) (O
 	return outcome, err
 }
 
-// InterruptRuns closes runs that a crash left open. The caller makes sure that no other process is syncing.
-func (s *Store) InterruptRuns(ctx context.Context) error {
-	_, err := s.w.ExecContext(ctx, `UPDATE runs SET outcome = 'interrupted', finished_at = ? WHERE outcome = 'running'`, nanos(s.now()))
-	return err
+// InterruptRuns closes the runs that a crash left open: those whose owner alive says is gone.
+func (s *Store) InterruptRuns(ctx context.Context, alive func(owner string) bool) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		type openRun struct {
+			id    int64
+			owner string
+		}
+		open, err := collect(ctx, tx, func(rows *sql.Rows) (openRun, error) {
+			var r openRun
+			return r, rows.Scan(&r.id, &r.owner)
+		}, `SELECT id, owner FROM runs WHERE outcome = 'running'`)
+		if err != nil {
+			return err
+		}
+		for _, r := range open {
+			if alive(r.owner) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = 'interrupted', finished_at = ? WHERE id = ?`, nanos(s.now()), r.id); err != nil {
+				return fmt.Errorf("interrupt run: %w", err)
+			}
+		}
+		return nil
+	})
 }
 
 // Runs lists the newest runs first.
@@ -130,16 +175,16 @@ func (s *Store) LastRuns(ctx context.Context) (map[int64]RunTable, error) {
 }
 
 const runTableQuery = `SELECT r.run_id, r.table_id, t.folder || '.' || t.name, r.outcome, r.reason, r.rows, r.bytes, r.quarantined,
-	r.warnings, r.generation, r.data_time, r.started_at, r.duration FROM run_tables r JOIN tables t ON t.id = r.table_id`
+	r.warnings, r.generation, r.data_time, r.started_at, r.duration, r.strategy, r.schema_changes FROM run_tables r JOIN tables t ON t.id = r.table_id`
 
 func scanRunTable(rows *sql.Rows) (RunTable, error) {
 	var t RunTable
-	var warnings string
+	var warnings, changes string
 	var data, started, duration int64
 	if err := rows.Scan(&t.RunID, &t.TableID, &t.Table, &t.Outcome, &t.Reason, &t.Rows, &t.Bytes, &t.Quarantined, &warnings,
-		&t.Generation, &data, &started, &duration); err != nil {
+		&t.Generation, &data, &started, &duration, &t.Strategy, &changes); err != nil {
 		return t, err
 	}
 	t.DataTime, t.StartedAt, t.Duration = fromNanos(data), fromNanos(started), time.Duration(duration)
-	return t, json.Unmarshal([]byte(warnings), &t.Warnings)
+	return t, errors.Join(json.Unmarshal([]byte(warnings), &t.Warnings), json.Unmarshal([]byte(changes), &t.Schema))
 }

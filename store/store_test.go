@@ -391,7 +391,7 @@ func TestRunsAddUpFromTheirTables(t *testing.T) {
 		{[]store.Outcome{store.Changed, store.Unchanged}, store.Done}, {[]store.Outcome{store.Changed, store.Failed}, store.Partial},
 		{[]store.Outcome{store.Failed}, store.Failed},
 	} {
-		run := must[int64](t)(s.StartRun(ctx, "test"))
+		run := must[int64](t)(s.StartRun(ctx, "test", "me"))
 		for i, o := range c.outcomes {
 			ok(t, s.RecordTable(ctx, store.RunTable{RunID: run, TableID: tables[i].ID, Outcome: o, Warnings: []string{"w"}}))
 		}
@@ -399,8 +399,8 @@ func TestRunsAddUpFromTheirTables(t *testing.T) {
 			t.Errorf("%v make %s, want %s", c.outcomes, got, c.want)
 		}
 	}
-	must[int64](t)(s.StartRun(ctx, "killed"))
-	ok(t, s.InterruptRuns(ctx))
+	must[int64](t)(s.StartRun(ctx, "killed", "gone"))
+	ok(t, s.InterruptRuns(ctx, func(owner string) bool { return owner != "gone" }))
 	if runs := must[[]store.Run](t)(s.Runs(ctx, 1)); runs[0].Outcome != store.Interrupted {
 		t.Errorf("got %+v", runs[0])
 	}

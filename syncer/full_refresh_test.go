@@ -365,7 +365,7 @@ func TestAnInterruptedRunPublishesNothingAndIsRecorded(t *testing.T) {
 		t.Errorf("runs %+v, %v", runs, err)
 	}
 	// A process that was killed leaves its run open; the next one closes it.
-	if _, err := h.store.StartRun(t.Context(), "killed"); err != nil {
+	if _, err := h.store.StartRun(t.Context(), "killed", "gone"); err != nil {
 		t.Fatal(err)
 	}
 	h.odd.fetch = nil

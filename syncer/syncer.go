@@ -119,7 +119,7 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (*Report, error) {
 		return nil, ErrBusy
 	}
 	defer s.lock.Unlock()
-	if err := s.o.Store.InterruptRuns(ctx); err != nil {
+	if err := s.o.Store.InterruptRuns(ctx, func(string) bool { return false }); err != nil {
 		return nil, err
 	}
 	if err := s.Register(ctx); err != nil {
@@ -142,7 +142,7 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (*Report, error) {
 	if r.DryRun {
 		return run.dry(ctx, jobs)
 	}
-	if run.id, err = s.o.Store.StartRun(ctx, cmp.Or(r.Trigger, "command")); err != nil {
+	if run.id, err = s.o.Store.StartRun(ctx, cmp.Or(r.Trigger, "command"), ""); err != nil {
 		return nil, err
 	}
 	return run.do(ctx, jobs)
