@@ -27,6 +27,8 @@ const helpText = `This is aida. There is no shell here; these work:
 
 // command runs what stands behind `ssh HOST`.
 func (s *Server) command(sess ssh.Session, c *conn) int {
+	c.busy.Add(1)
+	defer c.busy.Add(-1)
 	raw := sess.RawCommand()
 	if strings.TrimSpace(raw) == "" {
 		fmt.Fprint(sess.Stderr(), helpText)

@@ -3,6 +3,7 @@ package sftpd
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,15 +15,18 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// conn is one TCP connection with what is known of it. It ends itself: when nobody signs in within the login time, and
-// when nothing moves for the idle time.
+// conn is one TCP connection with what is known of it. It ends when nobody signs in within the login time, and when its
+// sessions move nothing for the idle time. Only bytes of sessions count as movement: keep-alive messages show that a
+// client's machine is up, not that anybody uses the connection, and each connection holds a generation.
 type conn struct {
 	net.Conn
 	s        *Server
 	address  string
 	identity atomic.Pointer[identity] // nil until signed in
+	version  atomic.Int64             // of access, when the identity was last checked
 	sessions atomic.Int32
-	touched  atomic.Int64 // last renewal of the deadline, Unix seconds
+	busy     atomic.Int32 // open files and running commands: what a shutdown waits for
+	moved    atomic.Int64 // when a session last moved bytes, Unix nanoseconds
 
 	mu     sync.Mutex
 	tree   *tree.Tree
@@ -36,29 +40,41 @@ type identity struct {
 
 type connKey struct{}
 
-// admit takes a new connection, or refuses it when there are too many.
-func (s *Server) admit(ctx ssh.Context, raw net.Conn) net.Conn {
-	address, _, err := net.SplitHostPort(raw.RemoteAddr().String())
-	if err != nil {
-		address = raw.RemoteAddr().String()
-	}
-	c := &conn{Conn: raw, s: s, address: address}
+// admit takes a new connection, or refuses it when there are too many. Half of all places are kept for people who have
+// signed in, so that silent strangers cannot fill the house.
+func (s *Server) admit(raw net.Conn) *conn {
+	c := &conn{Conn: raw, s: s, address: addressOf(raw.RemoteAddr())}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	same := 0
+	same, strangers := 0, 0
 	for other := range s.conns {
-		if other.address == address {
+		if other.address == c.address {
 			same++
 		}
+		if other.identity.Load() == nil {
+			strangers++
+		}
 	}
-	if len(s.conns) >= s.o.MaxConnections || same >= s.o.MaxPerAddress {
-		s.o.Log.Warn("connection refused: too many are open", "address", address, "open", len(s.conns), "of_address", same)
+	if len(s.conns) >= s.o.MaxConnections || same >= s.o.MaxPerAddress || strangers > s.o.MaxConnections/2 {
+		s.o.Log.Warn("connection refused: too many are open", "address", c.address, "open", len(s.conns), "of_address", same, "not_signed_in", strangers)
 		return nil
 	}
 	_ = raw.SetDeadline(time.Now().Add(s.o.LoginTimeout))
 	s.conns[c] = struct{}{}
-	ctx.SetValue(connKey{}, c)
 	return c
+}
+
+// addressOf is what the limit per address counts: an IPv4 address, or the /64 network that one IPv6 host has to itself.
+func addressOf(a net.Addr) string {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
 }
 
 // Close ends the connection and lets go of its generation.
@@ -80,25 +96,17 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.renew()
-	return n, err
-}
+// move notes that a session does something.
+func (c *conn) move() { c.moved.Store(time.Now().UnixNano()) }
 
-func (c *conn) Write(p []byte) (int, error) {
-	c.renew()
-	return c.Conn.Write(p)
-}
+// idle is how long no session has moved anything.
+func (c *conn) idle() time.Duration { return time.Since(time.Unix(0, c.moved.Load())) }
 
-// renew moves the deadline of a signed-in connection, at most once a second.
-func (c *conn) renew() {
-	if c.identity.Load() == nil {
-		return
-	}
-	if now := time.Now(); c.touched.Swap(now.Unix()) != now.Unix() {
-		_ = c.Conn.SetDeadline(now.Add(c.s.o.IdleTimeout))
-	}
+// checkedAt tells whether key and tree are those of a version of access.
+func (c *conn) checkedAt(version int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.version.Load() == version && (c.tree == nil || c.tree.Access().Version == version)
 }
 
 // offered answers whether a key that a client offers could sign in. It proves nothing: the client may not own the key.
@@ -110,6 +118,9 @@ func (s *Server) offered(ctx ssh.Context, key ssh.PublicKey) bool {
 	return err == nil
 }
 
+// noteEvery is how exact the last use of a key is: a mirror that opens many connections does not make as many writes.
+const noteEvery = 10 * time.Second
+
 // signIn is called when a client has proven that it owns a key; this key, and no other that it offered before, says who
 // it is.
 func (s *Server) signIn(ctx ssh.Context, meta gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
@@ -117,10 +128,17 @@ func (s *Server) signIn(ctx ssh.Context, meta gossh.ConnMetadata, key gossh.Publ
 	if !ok {
 		return nil, errors.New("permission denied")
 	}
+	// The version is read first: a key that is taken away from here on makes watch look at this connection.
+	version, err := s.o.Store.AccessVersion(ctx)
+	if err != nil {
+		return nil, errors.New("permission denied")
+	}
 	u, k, err := s.o.Store.Login(ctx, meta.User(), gossh.FingerprintSHA256(key))
 	if err != nil {
 		return nil, errors.New("permission denied")
 	}
+	c.version.Store(version)
+	c.move()
 	s.mu.Lock()
 	open := 0
 	for other := range s.conns {
@@ -136,9 +154,11 @@ func (s *Server) signIn(ctx ssh.Context, meta gossh.ConnMetadata, key gossh.Publ
 		s.o.Log.Warn("sign-in refused: too many connections", "user", u.Name, "address", c.address, "open", open)
 		return nil, errors.New("too many connections")
 	}
-	c.renew()
-	if err := s.o.Store.KeyUsed(ctx, k.ID, c.address); err != nil {
-		s.o.Log.Error("the use of a key cannot be noted", "error", err)
+	_ = c.SetDeadline(time.Time{}) // from here on watch looks after it
+	if k.LastUsedFrom != c.address || time.Since(k.LastUsedAt) > noteEvery {
+		if err := s.o.Store.KeyUsed(ctx, k.ID, c.address); err != nil {
+			s.o.Log.Error("the use of a key cannot be noted", "error", err)
+		}
 	}
 	s.o.Log.Info("signed in", "user", u.Name, "address", c.address, "key", k.Fingerprint)
 	return &gossh.Permissions{Extensions: map[string]string{"user": u.Name, "fingerprint": k.Fingerprint}}, nil
@@ -147,13 +167,14 @@ func (s *Server) signIn(ctx ssh.Context, meta gossh.ConnMetadata, key gossh.Publ
 // session counts the sessions of a connection; only shell-less ones with exec or a subsystem do anything.
 func (s *Server) session(srv *ssh.Server, sc *gossh.ServerConn, ch gossh.NewChannel, ctx ssh.Context) {
 	c, ok := ctx.Value(connKey{}).(*conn)
-	if !ok || c.sessions.Add(1) > maxChannels {
-		if ok {
-			c.sessions.Add(-1)
-		}
-		_ = ch.Reject(gossh.ResourceShortage, "too many sessions on this connection")
+	if !ok {
+		_ = ch.Reject(gossh.Prohibited, "not signed in")
 		return
 	}
 	defer c.sessions.Add(-1)
-	ssh.DefaultSessionHandler(srv, sc, quietChannel{ch}, ctx)
+	if c.sessions.Add(1) > maxChannels {
+		_ = ch.Reject(gossh.ResourceShortage, "too many sessions on this connection")
+		return
+	}
+	ssh.DefaultSessionHandler(srv, sc, sessionChannel{ch, c}, ctx)
 }

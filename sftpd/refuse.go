@@ -4,20 +4,24 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// quietChannel is a session channel whose requests for an agent, X11 or environment are refused before the library
-// would grant them.
-type quietChannel struct{ gossh.NewChannel }
+// sessionChannel is a session channel whose requests for an agent, X11 or environment are refused before the library
+// would grant them, and whose bytes count as movement of the connection.
+type sessionChannel struct {
+	gossh.NewChannel
+	c *conn
+}
 
 var refused = map[string]bool{"auth-agent-req@openssh.com": true, "x11-req": true, "env": true}
 
 // Accept takes the channel and filters its requests.
-func (q quietChannel) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
-	ch, in, err := q.NewChannel.Accept()
+func (n sessionChannel) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
+	ch, in, err := n.NewChannel.Accept()
 	if err != nil {
 		return nil, nil, err
 	}
+	n.c.move()
 	out := make(chan *gossh.Request)
-	go func() {
+	go func() { // ends with the channel; the session takes all of out
 		defer close(out)
 		for r := range in {
 			if refused[r.Type] {
@@ -29,5 +33,23 @@ func (q quietChannel) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
 			out <- r
 		}
 	}()
-	return ch, out, nil
+	return movingChannel{ch, n.c}, out, nil
+}
+
+// movingChannel notes when bytes go through it.
+type movingChannel struct {
+	gossh.Channel
+	c *conn
+}
+
+func (m movingChannel) Read(p []byte) (int, error) {
+	n, err := m.Channel.Read(p)
+	m.c.move()
+	return n, err
+}
+
+func (m movingChannel) Write(p []byte) (int, error) {
+	n, err := m.Channel.Write(p)
+	m.c.move()
+	return n, err
 }

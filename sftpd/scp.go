@@ -62,7 +62,7 @@ func (s *Server) scp(sess ssh.Session, c *conn, args []string) int {
 	case mode == 'f' && len(paths) > 0:
 		err = x.source(paths)
 		if err == nil {
-			err = s.o.Store.MarkSync(sess.Context(), c.identity.Load().user.ID)
+			s.noteSync(sess.Context(), c)
 		}
 	case mode == 't' && len(paths) == 1:
 		err = x.sink(paths[0])

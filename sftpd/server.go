@@ -14,9 +14,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,12 +57,15 @@ const maxChannels = 10
 type Server struct {
 	o        Options
 	signer   gossh.Signer
+	cache    *tree.Cache
 	srv      *ssh.Server
 	listener net.Listener
 
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	quotas map[int64]*tree.Quota
+	running  sync.WaitGroup // connections and sessions
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	quotas   map[int64]*tree.Quota
+	draining bool
 
 	digests digests
 }
@@ -74,12 +79,15 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, signer: signer, conns: map[*conn]struct{}{}, quotas: map[int64]*tree.Quota{}}
+	s := &Server{o: o, signer: signer, cache: tree.NewCache(), conns: map[*conn]struct{}{}, quotas: map[int64]*tree.Quota{}}
 	s.srv = &ssh.Server{
 		HostSigners:      []ssh.Signer{signer},
 		Version:          "aida",
 		PublicKeyHandler: s.offered,
-		ConnCallback:     func(ctx ssh.Context, c net.Conn) net.Conn { return s.admit(ctx, c) },
+		ConnCallback: func(ctx ssh.Context, c net.Conn) net.Conn {
+			ctx.SetValue(connKey{}, c)
+			return c
+		},
 		ServerConfigCallback: func(ctx ssh.Context) *gossh.ServerConfig {
 			cfg := serverConfig()
 			cfg.VerifiedPublicKeyCallback = func(meta gossh.ConnMetadata, key gossh.PublicKey, _ *gossh.Permissions, _ string) (*gossh.Permissions, error) {
@@ -124,36 +132,103 @@ func (s *Server) HostKey() string {
 	return strings.TrimSpace(string(gossh.MarshalAuthorizedKey(s.signer.PublicKey())))
 }
 
-// Serve answers until ctx is done; then it takes no more connections, lets running transfers end within the drain time,
-// and cuts what is left.
+// Serve answers until ctx is done; then it takes no more connections and sessions, lets running transfers end within the
+// drain time, cuts what is left, and returns when nothing of it runs any more.
 func (s *Server) Serve(ctx context.Context) error {
-	var watch sync.WaitGroup
+	var background sync.WaitGroup
 	watching, stop := context.WithCancel(context.Background())
-	watch.Go(func() { s.watch(watching) })
-	defer watch.Wait()
-	defer stop()
+	background.Go(func() { s.watch(watching) })
+	accepted := make(chan error, 1)
+	background.Go(func() { accepted <- s.accept(ctx) })
 
-	done := make(chan error, 1)
-	go func() { done <- s.srv.Serve(s.listener) }()
+	var err error
 	select {
-	case err := <-done:
-		return fmt.Errorf("ssh: %w", err)
+	case err = <-accepted:
 	case <-ctx.Done():
 	}
-	s.cut(func(c *conn) bool { return c.sessions.Load() == 0 })
-	drain, cancel := context.WithTimeout(context.Background(), s.o.Drain)
-	defer cancel()
-	err := s.srv.Shutdown(drain)
-	s.cut(func(*conn) bool { return true })
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil
+	err = errors.Join(err, ignoreClosed(s.listener.Close()))
+	s.drain()
+	s.running.Wait()
+	stop()
+	background.Wait()
+	if err != nil {
+		return fmt.Errorf("ssh: %w", err)
 	}
-	<-done
+	return nil
+}
+
+// accept takes connections. When the process has no descriptors left it waits, as the next one may come free.
+func (s *Server) accept(ctx context.Context) error {
+	pause := time.Duration(0)
+	for {
+		raw, err := s.listener.Accept()
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			if err == nil {
+				raw.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			pause = min(2*pause+5*time.Millisecond, time.Second)
+			s.o.Log.Error("no connection can be taken", "error", err, "again_in", pause)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			continue
+		}
+		pause = 0
+		c := s.admit(raw)
+		if c == nil {
+			raw.Close()
+			continue
+		}
+		s.running.Go(func() {
+			defer c.Close()
+			defer func() {
+				if p := recover(); p != nil {
+					s.o.Log.Error("panic in a connection", "address", c.address, "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
+			s.srv.HandleConn(c)
+		})
+	}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
 	return err
 }
 
-// cut ends connections.
-func (s *Server) cut(which func(*conn) bool) {
+// quiet is how long a connection without an open file or a running command must have moved nothing before the drain takes
+// it for one that only waits, such as a client at its prompt.
+const quiet = time.Second
+
+// drain lets transfers that run come to their end.
+func (s *Server) drain() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	end := time.Now().Add(s.o.Drain)
+	for time.Now().Before(end) {
+		s.cut(func(c *conn) bool { return c.identity.Load() == nil || (c.busy.Load() == 0 && c.idle() > quiet) })
+		s.mu.Lock()
+		left := len(s.conns)
+		s.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if n := s.cut(func(*conn) bool { return true }); n > 0 {
+		s.o.Log.Warn("transfers were cut: they did not end within the drain time", "connections", n)
+	}
+}
+
+// cut ends connections and tells how many.
+func (s *Server) cut(which func(*conn) bool) int {
 	s.mu.Lock()
 	var list []*conn
 	for c := range s.conns {
@@ -165,47 +240,68 @@ func (s *Server) cut(which func(*conn) bool) {
 	for _, c := range list {
 		c.Close()
 	}
+	return len(list)
 }
 
+// blind is how long access may stay unreadable before every connection is cut: who may read what is then unknown.
+const blind = 15 * time.Second
+
 // watch makes changes of access act on open connections within a second or two: who lost the key is cut, who lost or won
-// a table sees that.
+// a table sees that. It also ends connections on which nothing moves.
 func (s *Server) watch(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var last int64
+	known := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		s.cut(func(c *conn) bool {
+			if c.identity.Load() == nil || c.idle() < s.o.IdleTimeout {
+				return false
+			}
+			s.o.Log.Info("connection cut: nothing moved for the idle time", "user", c.identity.Load().user.Name, "address", c.address)
+			return true
+		})
 		v, err := s.o.Store.AccessVersion(ctx)
-		if err != nil {
-			s.o.Log.Error("access cannot be checked", "error", err)
+		if err == nil {
+			known = time.Now()
+			s.recheck(ctx, v)
 			continue
 		}
-		if v == last {
-			continue
+		s.o.Log.Error("access cannot be checked", "error", err)
+		if time.Since(known) > blind {
+			s.cut(func(c *conn) bool { return c.identity.Load() != nil })
 		}
-		last = v
-		s.cut(func(c *conn) bool { return !s.stillAllowed(ctx, c) })
+	}
+}
+
+// recheck checks the connections that were last checked at another version of access.
+func (s *Server) recheck(ctx context.Context, version int64) {
+	s.mu.Lock()
+	list := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range list {
+		if c.identity.Load() != nil && !c.checkedAt(version) && !s.stillAllowed(ctx, c, version) {
+			c.Close()
+		}
 	}
 }
 
 // stillAllowed checks a connection's key again and renews its tree. When that cannot be known, the connection ends.
-func (s *Server) stillAllowed(ctx context.Context, c *conn) bool {
+func (s *Server) stillAllowed(ctx context.Context, c *conn, version int64) bool {
 	id := c.identity.Load()
-	if id == nil {
-		return true // not signed in yet
-	}
 	if _, _, err := s.o.Store.Login(ctx, id.user.Name, id.key.Fingerprint); err != nil {
 		s.o.Log.Warn("connection cut: its key is no longer allowed", "user", id.user.Name, "address", c.address)
 		return false
 	}
+	c.version.Store(version)
 	c.mu.Lock()
 	t := c.tree
 	c.mu.Unlock()
-	if t == nil {
+	if t == nil || t.Access().Version == version {
 		return true
 	}
 	a, err := s.o.Store.Access(ctx, id.user.ID)
@@ -229,11 +325,23 @@ func (s *Server) guard(h func(ssh.Session, *conn) int) func(ssh.Session) {
 			_ = sess.Exit(code)
 		}()
 		c, ok := sess.Context().Value(connKey{}).(*conn)
-		if !ok || c.identity.Load() == nil {
+		if !ok || c.identity.Load() == nil || !s.begin() {
 			return
 		}
+		defer s.running.Done()
 		code = h(sess, c)
 	}
+}
+
+// begin counts a session that Serve waits for; none begins when the server is about to end.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return false
+	}
+	s.running.Add(1)
+	return true
 }
 
 // treeOf gives the connection's tree, built at its first use; all sessions of a connection share it.
@@ -247,6 +355,7 @@ func (s *Server) treeOf(ctx context.Context, c *conn) (*tree.Tree, error) {
 		return nil, io.ErrClosedPipe
 	}
 	user := c.identity.Load().user
+	// A change of access from here on is seen by watch: the tree's version is then another one than the newest.
 	a, err := s.o.Store.Access(ctx, user.ID)
 	if err != nil {
 		return nil, err
@@ -255,7 +364,7 @@ func (s *Server) treeOf(ctx context.Context, c *conn) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, user.Name), Kit: s.o.Kit, Quota: s.quota(user.ID)})
+	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, user.Name), Kit: s.o.Kit, Quota: s.quota(user.ID), Cache: s.cache})
 	if err != nil {
 		pin.Release()
 		return nil, err

@@ -1,6 +1,8 @@
 package sftpd
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,19 +20,17 @@ import (
 	"github.com/pkg/sftp"
 )
 
-// maxPacket is what limits@openssh.com promises for reads and writes, as OpenSSH's own server does.
-const maxPacket = 255 * 1024
-
 // sftp serves one SFTP session.
 func (s *Server) sftp(sess ssh.Session, c *conn) int {
+	log := s.o.Log.With("user", c.identity.Load().user.Name, "address", c.address)
 	t, err := s.treeOf(sess.Context(), c)
 	if err != nil {
-		s.o.Log.Error("the tree cannot be built", "user", c.identity.Load().user.Name, "error", err)
+		log.Error("the tree cannot be built", "error", err)
 		fmt.Fprintln(sess.Stderr(), "aida: the tree cannot be built just now, the reason is in the server's log")
 		return 1
 	}
-	h := &handlers{t: t, log: s.o.Log.With("user", c.identity.Load().user.Name, "address", c.address)}
-	rs := sftp.NewRequestServer(newShim(sess), sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
+	h := &handlers{t: t, log: log, busy: &c.busy, done: sess.Context().Done(), open: map[string]*openFile{}}
+	rs := sftp.NewRequestServer(newShim(sess, h), sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
 		sftp.WithRSAllocator(), sftp.WithRSMaxTxPacket(maxPacket))
 	err = rs.Serve()
 	// The exit status goes first: a client that sees the channel close before it takes the transfer as failed.
@@ -37,16 +38,24 @@ func (s *Server) sftp(sess ssh.Session, c *conn) int {
 		_ = sess.Exit(0)
 	}
 	_ = rs.Close()
+	h.closeAll()
+	if h.read.Load() {
+		s.noteSync(sess.Context(), c)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		h.log.Debug("sftp session ended", "error", err)
+		log.Debug("sftp session ended", "error", err)
 		return 1
 	}
-	if h.read.Load() {
-		if err := s.o.Store.MarkSync(sess.Context(), c.identity.Load().user.ID); err != nil {
-			h.log.Debug("the last sync cannot be noted", "error", err)
-		}
-	}
 	return 0
+}
+
+// noteSync notes that a person took files. The client may have gone already, which takes nothing back.
+func (s *Server) noteSync(ctx context.Context, c *conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.o.Store.MarkSync(ctx, c.identity.Load().user.ID); err != nil {
+		s.o.Log.Error("the last sync cannot be noted", "error", err)
+	}
 }
 
 // handlers answer the requests of one session.
@@ -54,6 +63,12 @@ type handlers struct {
 	t    *tree.Tree
 	log  *slog.Logger
 	read atomic.Bool // a file was opened for reading
+	busy *atomic.Int32
+	done <-chan struct{} // closed when the connection ends
+
+	appending atomic.Int32 // open files to which writes are appended
+	mu        sync.Mutex
+	open      map[string]*openFile // by handle
 }
 
 // safely runs a handler. They run in goroutines of the library, where a panic would end the whole process.
@@ -76,7 +91,7 @@ func safely[T any](h *handlers, op string, r *sftp.Request, fn func() (T, error)
 // status gives an error that the client shows rightly: the library knows the plain errors of package os only.
 func status(err error) error {
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == nil, errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
 		return sftp.ErrSSHFxNoSuchFile
@@ -84,6 +99,8 @@ func status(err error) error {
 		return sftp.ErrSSHFxPermissionDenied
 	case errors.Is(err, sftp.ErrSSHFxOpUnsupported):
 		return sftp.ErrSSHFxOpUnsupported
+	case errors.Is(err, sftp.ErrSSHFxBadMessage):
+		return sftp.ErrSSHFxBadMessage
 	}
 	return errors.New(err.Error()) // a failure with its text
 }
@@ -91,29 +108,16 @@ func status(err error) error {
 // Fileread opens a file for reading.
 func (h *handlers) Fileread(r *sftp.Request) (io.ReaderAt, error) {
 	return safely(h, "read", r, func() (io.ReaderAt, error) {
+		if err := h.room(); err != nil {
+			return nil, err
+		}
 		f, _, err := h.t.Open(r.Filepath)
 		if err != nil {
 			return nil, err
 		}
 		h.read.Store(true)
-		return &guarded{f, h.log}, nil
+		return h.keep(r, &openFile{path: r.Filepath, r: f}), nil
 	})
-}
-
-// guarded keeps a fault in a file from ending the process.
-type guarded struct {
-	tree.File
-	log *slog.Logger
-}
-
-func (g *guarded) ReadAt(p []byte, off int64) (n int, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("panic in a read", "panic", r, "stack", string(debug.Stack()))
-			err = errors.New("an internal error happened, it is in the server's log")
-		}
-	}()
-	return g.File.ReadAt(p, off)
 }
 
 // Filewrite opens a file for writing.
@@ -122,6 +126,9 @@ func (h *handlers) Filewrite(r *sftp.Request) (io.WriterAt, error) { return h.Op
 // OpenFile opens a file for writing, or for both.
 func (h *handlers) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
 	return safely(h, "write", r, func() (sftp.WriterAtReaderAt, error) {
+		if err := h.room(); err != nil {
+			return nil, err
+		}
 		p := r.Pflags()
 		flags := os.O_WRONLY
 		if p.Read {
@@ -136,7 +143,11 @@ func (h *handlers) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
 		if p.Excl {
 			flags |= os.O_EXCL
 		}
-		return h.t.Create(r.Filepath, flags)
+		w, err := h.t.Create(r.Filepath, flags)
+		if err != nil {
+			return nil, err
+		}
+		return h.keep(r, &openFile{path: r.Filepath, r: w, w: w, append: p.Append}), nil
 	})
 }
 
@@ -149,7 +160,11 @@ func (h *handlers) Filecmd(r *sftp.Request) error {
 func (h *handlers) change(r *sftp.Request) error {
 	switch r.Method {
 	case "Setstat":
-		return h.t.Set(r.Filepath, attributes(r))
+		a, ok := parseAttributes(binary.BigEndian.AppendUint32(nil, r.Flags), r.Attrs)
+		if !ok {
+			return sftp.ErrSSHFxBadMessage
+		}
+		return h.set(r.Filepath, a, h.t.Set)
 	case "Rename":
 		return h.t.Rename(r.Filepath, r.Target, false)
 	case "Rmdir":
@@ -166,25 +181,12 @@ func (h *handlers) change(r *sftp.Request) error {
 	return sftp.ErrSSHFxOpUnsupported
 }
 
-// attributes reads what a client wants to set. The flags may claim what the packet does not hold.
-func attributes(r *sftp.Request) (a tree.Attributes) {
-	flags, attrs := r.AttrFlags(), r.Attributes()
-	if attrs == nil {
-		return a
+// set changes attributes by path. The owner of a file is never changed: who asks for nothing else is told.
+func (h *handlers) set(p string, a attributes, set func(string, tree.Attributes) error) error {
+	if a.owner && a.Size == nil && a.Mode == nil && a.Mtime == nil {
+		return sftp.ErrSSHFxPermissionDenied
 	}
-	if flags.Size {
-		size := int64(attrs.Size)
-		a.Size = &size
-	}
-	if flags.Permissions {
-		mode := attrs.FileMode()
-		a.Mode = &mode
-	}
-	if flags.Acmodtime {
-		at, mt := time.Unix(int64(attrs.Atime), 0), time.Unix(int64(attrs.Mtime), 0)
-		a.Atime, a.Mtime = &at, &mt
-	}
-	return a
+	return set(p, a.Attributes)
 }
 
 // PosixRename replaces an existing target.
@@ -201,14 +203,18 @@ func (h *handlers) StatVFS(r *sftp.Request) (*sftp.StatVFS, error) {
 		if _, err := h.t.Stat(r.Filepath, true); err != nil {
 			return nil, err
 		}
-		bytes, free, files, freeFiles, err := h.t.Room()
-		if err != nil {
-			return nil, err
-		}
-		const block = 4096
-		return &sftp.StatVFS{Bsize: block, Frsize: block, Blocks: uint64(bytes / block), Bfree: uint64(free / block), Bavail: uint64(free / block),
-			Files: uint64(files), Ffree: uint64(freeFiles), Favail: uint64(freeFiles), Namemax: 255}, nil
+		return h.disk()
 	})
+}
+
+func (h *handlers) disk() (*sftp.StatVFS, error) {
+	bytes, free, files, freeFiles, err := h.t.Room()
+	if err != nil {
+		return nil, err
+	}
+	const block = 4096
+	return &sftp.StatVFS{Bsize: block, Frsize: block, Blocks: uint64(bytes / block), Bfree: uint64(free / block), Bavail: uint64(free / block),
+		Files: uint64(files), Ffree: uint64(freeFiles), Favail: uint64(freeFiles), Namemax: 255}, nil
 }
 
 // Filelist lists folders, describes files and reads links.
@@ -216,8 +222,14 @@ func (h *handlers) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	return safely(h, r.Method, r, func() (sftp.ListerAt, error) {
 		switch r.Method {
 		case "List":
+			if err := h.room(); err != nil {
+				return nil, err
+			}
 			list, err := h.t.ReadDir(r.Filepath)
-			return lister(list), err
+			if err != nil {
+				return nil, err
+			}
+			return &listing{lister(list), h.keep(r, &openFile{path: r.Filepath})}, nil
 		case "Stat":
 			info, err := h.t.Stat(r.Filepath, true)
 			return lister{info}, err
@@ -232,6 +244,11 @@ func (h *handlers) Lstat(r *sftp.Request) (sftp.ListerAt, error) {
 		info, err := h.t.Stat(r.Filepath, false)
 		return lister{info}, err
 	})
+}
+
+// RealPath gives the one form of a path.
+func (h *handlers) RealPath(p string) (string, error) {
+	return safely(h, "realpath", &sftp.Request{Filepath: p}, func() (string, error) { return tree.Clean(p), nil })
 }
 
 // Readlink reads a link of /user.
@@ -251,3 +268,12 @@ func (l lister) ListAt(out []fs.FileInfo, offset int64) (int, error) {
 	}
 	return n, nil
 }
+
+// listing is a folder that is being listed.
+type listing struct {
+	lister
+	open *openFile
+}
+
+// Close ends it.
+func (l *listing) Close() error { return l.open.Close() }

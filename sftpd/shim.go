@@ -5,43 +5,69 @@ import (
 	"errors"
 	"io"
 	"sync"
-
-	"aida/sftpd/tree"
 )
 
-// shim stands between an SFTP channel and the library's server. It adds the extensions of OpenSSH that the library does
-// not know, of which limits@openssh.com matters most: without it clients ask for 32 KiB at a time. All other packets pass.
-// Wire format: draft-ietf-secsh-filexfer-02, and PROTOCOL of OpenSSH for the extensions.
+// shim stands between an SFTP channel and the library's server. It answers requests that the library does not know, or
+// answers by path where only the open file itself is right (see extension.go); all others pass. It also joins what the
+// library writes in pieces, as each write becomes an SSH packet of its own.
+// Wire format: draft-ietf-secsh-filexfer-02, and the file PROTOCOL of OpenSSH for the extensions.
 type shim struct {
 	ch io.ReadWriteCloser
+	h  *handlers
 
+	head   [5]byte
 	in     []byte // bytes of a packet that is passed on, not yet taken
 	inLeft int    // bytes of that packet still in the channel
 
 	mu      sync.Mutex
+	drained sync.Cond
+	out     []byte   // the packet's beginning, not yet sent
 	outLeft int      // bytes of the library's packet still to come
-	head    []byte   // of the library's first packet, held back to be extended
 	started bool     // the first packet is through
+	broken  error    // the channel took no more
 	waiting [][]byte // answers of ours that wait for a packet's end
 }
 
-func newShim(ch io.ReadWriteCloser) *shim { return &shim{ch: ch} }
+func newShim(ch io.ReadWriteCloser, h *handlers) *shim {
+	s := &shim{ch: ch, h: h}
+	s.drained.L = &s.mu
+	return s
+}
 
 // Packet types of SFTP version 3.
 const (
 	typeVersion  = 2
+	typeWrite    = 6
+	typeFstat    = 8
+	typeFsetstat = 10
 	typeStatus   = 101
 	typeName     = 104
+	typeAttrs    = 105
 	typeExtended = 200
 	typeReply    = 201
+)
 
-	// maxIn is the longest packet that is taken: the largest write, with room for its path and header.
-	maxIn = maxPacket + 32*1024
+const (
+	// maxIn is the longest packet that is taken; the library and OpenSSH have the same limit.
+	maxIn = 256 * 1024
+	// maxPacket is what limits@openssh.com promises for reads and writes, as OpenSSH's own server does.
+	maxPacket = maxIn - 1024
+	// sshPacket is the most that goes into one SSH packet to stock clients (RFC 4254 section 5.2).
+	sshPacket = 32 * 1024
+	// maxWaiting is how many answers may wait for the library to end a packet before no more requests are read.
+	maxWaiting = 64
 )
 
 var errPacket = errors.New("sftp: a packet has an impossible length")
 
-func (s *shim) Close() error { return s.ch.Close() }
+func (s *shim) Close() error {
+	err := s.ch.Close()
+	s.mu.Lock()
+	s.broken = io.ErrClosedPipe
+	s.mu.Unlock()
+	s.drained.Broadcast()
+	return err
+}
 
 // Read gives the library the client's packets, without those that the shim answers.
 func (s *shim) Read(p []byte) (int, error) {
@@ -62,107 +88,63 @@ func (s *shim) Read(p []byte) (int, error) {
 	}
 }
 
-// next reads a packet's head, and the whole packet when it is a request for an extension.
+// next reads a packet's head, and the whole packet when it may be one for the shim.
 func (s *shim) next() error {
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(s.ch, head); err != nil {
+	if _, err := io.ReadFull(s.ch, s.head[:]); err != nil {
 		return err
 	}
-	length := binary.BigEndian.Uint32(head)
+	length := binary.BigEndian.Uint32(s.head[:])
 	if length < 1 || length > maxIn {
 		return errPacket
 	}
-	if head[4] != typeExtended {
-		s.in, s.inLeft = head, int(length)-1
+	kind := s.head[4]
+	switch {
+	case kind == typeExtended, kind == typeFstat, kind == typeFsetstat, kind == typeWrite && s.h.appending.Load() > 0:
+	default:
+		s.in, s.inLeft = s.head[:], int(length)-1
 		return nil
 	}
-	body := make([]byte, length-1)
-	if _, err := io.ReadFull(s.ch, body); err != nil {
+	packet := make([]byte, 4+int(length))
+	copy(packet, s.head[:])
+	if _, err := io.ReadFull(s.ch, packet[5:]); err != nil {
 		return err
 	}
-	if reply := answer(body); reply != nil {
+	if reply := s.h.answer(kind, packet[5:]); reply != nil {
 		return s.reply(reply)
 	}
-	s.in = append(head, body...)
+	s.in = packet
 	return nil
-}
-
-// answer gives the reply to a request that the shim knows, without its length, or nil.
-func answer(body []byte) []byte {
-	id, rest, ok := take32(body)
-	name, rest, ok2 := takeString(rest)
-	if !ok || !ok2 {
-		return nil
-	}
-	switch name {
-	case "limits@openssh.com":
-		out := binary.BigEndian.AppendUint32([]byte{typeReply}, id)
-		for _, v := range []uint64{maxIn, maxPacket, maxPacket, 0} { // packet, read, write, open handles (0 = not said)
-			out = binary.BigEndian.AppendUint64(out, v)
-		}
-		return out
-	case "expand-path@openssh.com":
-		p, _, ok := takeString(rest)
-		if !ok {
-			return failure(id, 5, "bad message")
-		}
-		return nameReply(id, tree.Clean(p))
-	case "home-directory":
-		return nameReply(id, "/")
-	}
-	return nil
-}
-
-func nameReply(id uint32, p string) []byte {
-	out := binary.BigEndian.AppendUint32([]byte{typeName}, id)
-	out = binary.BigEndian.AppendUint32(out, 1)
-	out = appendString(appendString(out, p), p)
-	return binary.BigEndian.AppendUint32(out, 0) // no attributes
-}
-
-func failure(id, code uint32, text string) []byte {
-	out := binary.BigEndian.AppendUint32([]byte{typeStatus}, id)
-	out = binary.BigEndian.AppendUint32(out, code)
-	return appendString(appendString(out, text), "")
-}
-
-func take32(b []byte) (uint32, []byte, bool) {
-	if len(b) < 4 {
-		return 0, nil, false
-	}
-	return binary.BigEndian.Uint32(b), b[4:], true
-}
-
-func takeString(b []byte) (string, []byte, bool) {
-	n, rest, ok := take32(b)
-	if !ok || uint64(n) > uint64(len(rest)) {
-		return "", nil, false
-	}
-	return string(rest[:n]), rest[n:], true
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 // reply sends a packet of the shim's own between two of the library's.
 func (s *shim) reply(body []byte) error {
-	packet := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+	packet := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.started || s.outLeft > 0 || len(s.head) > 0 {
-		if len(s.waiting) > 64 {
-			return errPacket
-		}
+	if !s.started {
+		return errPacket // a request before the greeting
+	}
+	for len(s.waiting) >= maxWaiting && s.broken == nil {
+		s.drained.Wait()
+	}
+	if s.broken != nil {
+		return s.broken
+	}
+	if s.outLeft > 0 || len(s.out) > 0 {
 		s.waiting = append(s.waiting, packet)
 		return nil
 	}
-	_, err := s.ch.Write(packet)
-	return err
+	return s.send(packet)
 }
 
-// extensions are announced behind the library's own.
-var extensions = []string{"limits@openssh.com", "1", "expand-path@openssh.com", "1", "home-directory", "1"}
+func (s *shim) send(p []byte) error {
+	_, err := s.ch.Write(p)
+	if err != nil {
+		s.broken = err
+		s.drained.Broadcast()
+	}
+	return err
+}
 
 // Write takes the library's packets, in whatever pieces they come.
 func (s *shim) Write(p []byte) (int, error) {
@@ -170,81 +152,51 @@ func (s *shim) Write(p []byte) (int, error) {
 	defer s.mu.Unlock()
 	total := len(p)
 	for len(p) > 0 {
-		if s.outLeft == 0 { // at a packet's beginning: its length decides where the next one begins
-			take := min(4-len(s.head), len(p))
-			s.head, p = append(s.head, p[:take]...), p[take:]
-			if len(s.head) < 4 {
-				break
-			}
-			s.outLeft = int(binary.BigEndian.Uint32(s.head))
-			if s.started {
-				if len(p) == 0 { // hold the length back until its packet comes, as one write is one SSH packet
-					break
-				}
-				take := min(s.outLeft, len(p))
-				if _, err := s.ch.Write(append(s.head, p[:take]...)); err != nil {
-					return 0, err
-				}
-				s.outLeft -= take
-				s.head, p = s.head[:0], p[take:]
-			}
-			if err := s.flush(); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		take := min(s.outLeft, len(p))
-		var err error
-		switch {
-		case !s.started:
-			s.head = append(s.head, p[:take]...)
-		case len(s.head) > 0:
-			_, err = s.ch.Write(append(s.head, p[:take]...))
-			s.head = s.head[:0]
-		default:
-			_, err = s.ch.Write(p[:take])
-		}
+		n, err := s.take(p)
 		if err != nil {
 			return 0, err
 		}
-		s.outLeft -= take
-		p = p[take:]
-		if s.outLeft == 0 && !s.started {
-			if err := s.version(); err != nil {
+		p = p[n:]
+		if s.outLeft > 0 || len(s.out) > 0 {
+			continue
+		}
+		for _, w := range s.waiting {
+			if err := s.send(w); err != nil {
 				return 0, err
 			}
 		}
-		if err := s.flush(); err != nil {
-			return 0, err
-		}
+		s.waiting = nil
+		s.drained.Broadcast()
 	}
 	return total, nil
 }
 
-// version sends the first packet with our extensions added.
-func (s *shim) version() error {
-	packet := s.head
-	if len(packet) > 4 && packet[4] == typeVersion {
-		for _, e := range extensions {
-			packet = appendString(packet, e)
+// take takes a piece of the current packet and sends what fills an SSH packet, or ends this one.
+func (s *shim) take(p []byte) (int, error) {
+	if s.outLeft == 0 { // at a packet's beginning: its length decides where the next one begins
+		n := min(4-len(s.out), len(p))
+		s.out = append(s.out, p[:n]...)
+		if len(s.out) == 4 {
+			s.outLeft = int(binary.BigEndian.Uint32(s.out))
 		}
-		binary.BigEndian.PutUint32(packet, uint32(len(packet)-4))
+		return n, nil
 	}
-	s.started, s.head = true, nil
-	_, err := s.ch.Write(packet)
-	return err
-}
-
-// flush sends answers that waited, when no packet is half sent.
-func (s *shim) flush() error {
-	if s.outLeft > 0 || len(s.head) > 0 || !s.started {
-		return nil
+	if len(s.out) == 0 { // the rest of a long packet
+		n := min(s.outLeft, len(p))
+		s.outLeft -= n
+		return n, s.send(p[:n])
 	}
-	for _, w := range s.waiting {
-		if _, err := s.ch.Write(w); err != nil {
-			return err
-		}
+	n := min(s.outLeft, len(p), sshPacket-len(s.out))
+	s.out = append(s.out, p[:n]...)
+	s.outLeft -= n
+	if s.outLeft > 0 && len(s.out) < sshPacket {
+		return n, nil
 	}
-	s.waiting = nil
-	return nil
+	if !s.started {
+		s.started = true
+		s.out = announce(s.out)
+	}
+	err := s.send(s.out)
+	s.out = s.out[:0]
+	return n, err
 }

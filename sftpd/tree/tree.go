@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,12 +38,14 @@ type Options struct {
 	Home   string
 	Kit    fs.FS // docs/, scripts/ and examples/ that every analyst gets; may be nil
 	Quota  *Quota
+	Cache  *Cache // shared by the trees of a server; nil means one of its own
 }
 
 // Tree is one connection's view. Its access may be swapped while it is in use.
 type Tree struct {
 	o     Options
-	home  *os.Root
+	home  *os.Root // holds user/ and the few files beside it that clients write
+	user  *os.Root // /user; links in it cannot leave it, not even for the rest of home
 	index atomic.Pointer[index]
 }
 
@@ -70,7 +72,17 @@ func Open(o Options) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("home folder: %w", err)
 	}
-	t := &Tree{o: o, home: home}
+	user, err := home.OpenRoot("user")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("home folder: %w", err), home.Close())
+	}
+	if o.Cache == nil {
+		o.Cache = NewCache()
+	}
+	if o.Quota == nil {
+		o.Quota = &Quota{Bytes: math.MaxInt64, Files: math.MaxInt}
+	}
+	t := &Tree{o: o, home: home, user: user}
 	t.SetAccess(o.Access)
 	return t, nil
 }
@@ -87,7 +99,7 @@ func (t *Tree) Snapshot() *store.Snapshot { return t.o.Pin.Snapshot }
 // Close lets go of the home folder and of the generation.
 func (t *Tree) Close() error {
 	t.o.Pin.Release()
-	return t.home.Close()
+	return errors.Join(t.user.Close(), t.home.Close())
 }
 
 // Clean gives the one form of a path: absolute, without . and .., which never leave the root. A leading ~ is the root, as
@@ -101,14 +113,19 @@ func Clean(p string) string {
 	return path.Clean("/" + p)
 }
 
-// place tells where a clean path leads: below /user or a writable file on disk (rel is the path in the home folder), or
-// into the virtual part.
-func place(p string) (rel string, onDisk bool) {
+// place tells where a clean path leads: below /user or to a writable file on disk (rel is the path below root), or into
+// the virtual part (root is nil).
+func (t *Tree) place(p string) (root *os.Root, rel string) {
 	rel = strings.TrimPrefix(p, "/")
-	if rel == "user" || strings.HasPrefix(rel, "user/") || slices.Contains(writable, rel) {
-		return filepath.FromSlash(rel), true
+	switch {
+	case rel == "user":
+		return t.user, "."
+	case strings.HasPrefix(rel, "user/"):
+		return t.user, filepath.FromSlash(rel[len("user/"):])
+	case slices.Contains(writable, rel):
+		return t.home, rel
 	}
-	return "", false
+	return nil, ""
 }
 
 // Limits of a path that a client may name.
@@ -130,58 +147,73 @@ func (t *Tree) Stat(p string, follow bool) (fs.FileInfo, error) {
 	if err := checkPath(p); err != nil {
 		return nil, err
 	}
-	if rel, onDisk := place(p); onDisk {
+	if root, rel := t.place(p); root != nil {
+		stat := root.Lstat
 		if follow {
-			return clean2(t.home.Stat(rel))
+			stat = root.Stat
 		}
-		return clean2(t.home.Lstat(rel))
+		i, err := stat(rel)
+		if err != nil {
+			return nil, clean(err)
+		}
+		return plain(path.Base(p), i), nil
 	}
-	if e := t.index.Load().find(p); e != nil {
-		return e.info(t), nil
+	if i := t.index.Load().find(p); i != nil {
+		return i, nil
 	}
 	return nil, notExist(p)
 }
 
-// ReadDir lists a folder by name.
+// ReadDir lists a folder by name. The list is shared: it must not be changed.
 func (t *Tree) ReadDir(p string) ([]fs.FileInfo, error) {
 	p = Clean(p)
 	if err := checkPath(p); err != nil {
 		return nil, err
 	}
-	if rel, onDisk := place(p); onDisk {
-		return t.readHome(rel)
+	if root, rel := t.place(p); root != nil {
+		return readDisk(root, rel)
 	}
-	e := t.index.Load().find(p)
-	if e == nil {
+	found := t.index.Load().find(p)
+	if found == nil {
 		return nil, notExist(p)
 	}
-	if !e.dir {
+	e, ok := found.(*entry)
+	if !ok || !e.IsDir() {
 		return nil, &fs.PathError{Op: "list", Path: p, Err: errors.New("is not a folder")}
 	}
-	out := make([]fs.FileInfo, 0, len(e.children)+4)
 	for _, c := range e.children {
-		out = append(out, c.info(t))
+		c.Size() // writes a document that was never asked for, here where a fault in it is caught
 	}
-	if p == "/" {
-		for _, name := range append([]string{"user"}, writable...) {
-			if info, err := t.home.Lstat(name); err == nil {
-				out = append(out, info)
-			}
+	if p != "/" {
+		return e.children, nil
+	}
+	out := slices.Clone(e.children)
+	for _, name := range append([]string{"user"}, writable...) {
+		if i, err := t.home.Lstat(name); err == nil {
+			out = append(out, plain(name, i))
 		}
 	}
 	return out, nil
 }
 
-func (t *Tree) readHome(rel string) ([]fs.FileInfo, error) {
-	f, err := t.home.Open(rel)
+func readDisk(root *os.Root, rel string) ([]fs.FileInfo, error) {
+	f, err := root.Open(rel)
 	if err != nil {
 		return nil, clean(err)
 	}
 	defer f.Close()
 	list, err := f.Readdir(-1)
-	slices.SortFunc(list, func(a, b fs.FileInfo) int { return strings.Compare(a.Name(), b.Name()) })
-	return list, clean(err)
+	if err != nil {
+		return nil, clean(err)
+	}
+	for i, x := range list {
+		list[i] = plain(x.Name(), x)
+	}
+	slices.SortFunc(list, byName)
+	return list, nil
 }
+
+func byName(a, b fs.FileInfo) int { return strings.Compare(a.Name(), b.Name()) }
 
 // Open opens a file for reading.
 func (t *Tree) Open(p string) (File, int64, error) {
@@ -189,39 +221,80 @@ func (t *Tree) Open(p string) (File, int64, error) {
 	if err := checkPath(p); err != nil {
 		return nil, 0, err
 	}
-	if rel, onDisk := place(p); onDisk {
-		f, err := t.home.Open(rel)
-		if err != nil {
-			return nil, 0, clean(err)
-		}
-		info, err := f.Stat()
-		if err != nil || !info.Mode().IsRegular() {
-			f.Close()
-			return nil, 0, &fs.PathError{Op: "open", Path: p, Err: errors.New("is not a file")}
-		}
-		return f, info.Size(), nil
+	if root, rel := t.place(p); root != nil {
+		return openDisk(p, root, rel)
 	}
-	e := t.index.Load().find(p)
-	switch {
-	case e == nil:
-		return nil, 0, notExist(p)
-	case e.dir:
-		return nil, 0, &fs.PathError{Op: "open", Path: p, Err: errors.New("is a folder")}
-	case e.file != nil:
+	switch i := t.index.Load().find(p).(type) {
+	case lakeEntry:
 		if t.o.Pin.Expired() {
 			return nil, 0, ErrExpired
 		}
-		f, err := t.o.Lake(*e.file)
-		return f, e.file.Size, err
+		f, err := t.o.Lake(*i.f)
+		if err != nil {
+			return nil, 0, err
+		}
+		return &lakeFile{f, t, i}, i.Size(), nil
+	case *entry:
+		if i.IsDir() {
+			return nil, 0, &fs.PathError{Op: "open", Path: p, Err: errors.New("is a folder")}
+		}
+		text := i.doc.text()
+		return content{strings.NewReader(text), i}, int64(len(text)), nil
 	}
-	text := e.text()
-	return content{strings.NewReader(text)}, int64(len(text)), nil
+	return nil, 0, notExist(p)
 }
 
+func openDisk(p string, root *os.Root, rel string) (File, int64, error) {
+	f, err := root.Open(rel)
+	if err != nil {
+		return nil, 0, clean(err)
+	}
+	i, err := f.Stat()
+	if err != nil || !i.Mode().IsRegular() {
+		f.Close()
+		return nil, 0, &fs.PathError{Op: "open", Path: p, Err: errors.New("is not a file")}
+	}
+	return f, i.Size(), nil
+}
+
+// lakeFile is an open file of the lake. It ends with the right to read its table.
+type lakeFile struct {
+	File
+	t *Tree
+	e lakeEntry
+}
+
+// ReadAt reads, as long as the user may.
+func (f *lakeFile) ReadAt(p []byte, off int64) (int, error) {
+	if !f.t.Access().CanRead(f.e.f.TableID) {
+		return 0, fmt.Errorf("you may no longer read this table: %w", fs.ErrPermission)
+	}
+	return f.File.ReadAt(p, off)
+}
+
+// Stat describes the file.
+func (f *lakeFile) Stat() (fs.FileInfo, error) { return f.e, nil }
+
 // content is a generated file.
-type content struct{ *strings.Reader }
+type content struct {
+	*strings.Reader
+	e *entry
+}
 
 func (content) Close() error { return nil }
+
+// Stat describes the file.
+func (c content) Stat() (fs.FileInfo, error) {
+	return plain(c.e.name, sized{c.e, c.Reader.Size()}), nil
+}
+
+// sized is a description with the size of a text that is open.
+type sized struct {
+	fs.FileInfo
+	size int64
+}
+
+func (s sized) Size() int64 { return s.size }
 
 func notExist(p string) error {
 	return &fs.PathError{Op: "find", Path: p, Err: fs.ErrNotExist}
@@ -245,123 +318,22 @@ func clean(err error) error {
 	return err
 }
 
-func clean2[T any](v T, err error) (T, error) { return v, clean(err) }
-
-// entry is a file or folder of the virtual part.
-type entry struct {
-	name     string
-	dir      bool
-	children []*entry
-	file     *store.File
-	text     func() string
-	mtime    time.Time
+// info describes a file without what is this machine's own business, such as its owner.
+type info struct {
+	name  string
+	size  int64
+	mode  fs.FileMode
+	mtime time.Time
+	sys   any // of a file with several names, which they are
 }
 
-func (e *entry) info(t *Tree) fs.FileInfo { return entryInfo{e} }
-
-type entryInfo struct{ e *entry }
-
-func (i entryInfo) Name() string { return i.e.name }
-func (i entryInfo) Size() int64 {
-	switch {
-	case i.e.file != nil:
-		return i.e.file.Size
-	case i.e.dir:
-		return 0
-	}
-	return int64(len(i.e.text()))
-}
-func (i entryInfo) Mode() fs.FileMode {
-	if i.e.dir {
-		return fs.ModeDir | 0o555
-	}
-	return 0o444
-}
-func (i entryInfo) ModTime() time.Time { return i.e.mtime }
-func (i entryInfo) IsDir() bool        { return i.e.dir }
-func (i entryInfo) Sys() any           { return nil }
-
-// index is the virtual part for one access.
-type index struct {
-	access *store.Access
-	byPath map[string]*entry
+func plain(name string, i fs.FileInfo) fs.FileInfo {
+	return &info{name, i.Size(), i.Mode() & (fs.ModeType | fs.ModePerm), i.ModTime(), linked(i)}
 }
 
-func (x *index) find(p string) *entry { return x.byPath[p] }
-
-// put adds an entry with the folders above it.
-func (x *index) put(p string, e *entry) {
-	e.name = path.Base(p)
-	x.byPath[p] = e
-	dir := path.Dir(p)
-	parent := x.byPath[dir]
-	if parent == nil {
-		parent = &entry{dir: true}
-		x.put(dir, parent)
-	}
-	parent.children = append(parent.children, e)
-	for e.mtime.After(parent.mtime) {
-		parent.mtime = e.mtime
-		if dir == "/" {
-			break
-		}
-		dir = path.Dir(dir)
-		parent = x.byPath[dir]
-	}
-}
-
-func newIndex(o Options, a *store.Access) *index {
-	x := &index{access: a, byPath: map[string]*entry{"/": {dir: true, name: "/"}}}
-	v := &view{access: a, snapshot: o.Pin.Snapshot}
-	changed := o.Pin.CreatedAt
-	if a.ChangedAt.After(changed) {
-		changed = a.ChangedAt
-	}
-	changed = changed.Truncate(time.Second)
-	for i := range o.Pin.Files {
-		f := &o.Pin.Files[i]
-		if a.CanRead(f.TableID) {
-			v.files = append(v.files, f)
-			x.put("/server/parquet/"+f.Logical, &entry{file: f, mtime: f.ModTime})
-		}
-	}
-	for _, dir := range []string{"/server/parquet", "/server/docs", "/server/scripts", "/server/examples", "/.claude_rules"} {
-		if x.byPath[dir] == nil {
-			x.put(dir, &entry{dir: true, mtime: changed})
-		}
-	}
-	generated := map[string]func() string{
-		"/server/docs/schema.yml": v.schema, "/server/docs/data_description.md": v.description,
-		"/server/metadata/manifest.json": v.manifest, "/server/metadata/sync_state.json": v.syncState, "/server/metadata/views.sql": v.views,
-		"/.sync_settings.yaml": func() string { return string(a.SettingsYAML()) },
-	}
-	for p, text := range generated {
-		x.put(p, &entry{text: sync.OnceValue(text), mtime: changed})
-	}
-	if o.Kit != nil {
-		x.putKit(o.Kit)
-	}
-	for _, e := range x.byPath {
-		slices.SortFunc(e.children, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
-	}
-	return x
-}
-
-// kitTime is the time of all kit files: they come with the binary.
-var kitTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func (x *index) putKit(kit fs.FS) {
-	_ = fs.WalkDir(kit, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || x.byPath["/server/"+p] != nil {
-			return nil
-		}
-		x.put("/server/"+p, &entry{mtime: kitTime, text: sync.OnceValue(func() string {
-			text, err := fs.ReadFile(kit, p)
-			if err != nil {
-				return ""
-			}
-			return string(text)
-		})})
-		return nil
-	})
-}
+func (i *info) Name() string       { return i.name }
+func (i *info) Size() int64        { return i.size }
+func (i *info) Mode() fs.FileMode  { return i.mode }
+func (i *info) ModTime() time.Time { return i.mtime }
+func (i *info) IsDir() bool        { return i.mode.IsDir() }
+func (i *info) Sys() any           { return i.sys }

@@ -3,7 +3,6 @@ package tree
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,154 +12,163 @@ import (
 	"time"
 )
 
-// Quota bounds a home folder. It is shared by all connections of a user; what is used is counted once from disk, then
-// kept.
-type Quota struct {
-	Bytes int64
-	Files int
-
-	mu      sync.Mutex
-	counted bool
-	bytes   int64
-	files   int
-}
-
-// Used counts what the home folder holds.
-func (t *Tree) Used() (bytes int64, files int, err error) {
-	q := t.o.Quota
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	err = q.count(t.home)
-	return q.bytes, q.files, err
-}
-
-func (q *Quota) count(home *os.Root) error {
-	if q.counted {
-		return nil
-	}
-	q.bytes, q.files = 0, 0
-	err := fs.WalkDir(home.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		q.files++
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			q.bytes += info.Size()
-		}
-		return nil
-	})
-	q.counted = err == nil
-	return clean(err)
-}
-
-// take reserves room, or refuses.
-func (t *Tree) take(bytes int64, files int) error {
-	q := t.o.Quota
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.count(t.home); err != nil {
-		return err
-	}
-	if bytes > 0 && q.bytes+bytes > q.Bytes {
-		return fmt.Errorf("quota: %d of %d MiB are used, this does not fit: remove files from user/", q.bytes>>20, q.Bytes>>20)
-	}
-	if files > 0 && q.files+files > q.Files {
-		return fmt.Errorf("quota: %d of %d files are used: remove files from user/", q.files, q.Files)
-	}
-	q.bytes, q.files = max(0, q.bytes+bytes), max(0, q.files+files)
-	return nil
-}
+// maxSize is the largest offset that a client may name: 1 PiB, beyond any disk and far from where sums overflow.
+const maxSize = 1 << 50
 
 // onDisk gives the place of a path that may be changed.
-func (t *Tree) onDisk(p string) (string, error) {
+func (t *Tree) onDisk(p string) (*os.Root, string, error) {
 	p = Clean(p)
 	if err := checkPath(p); err != nil {
-		return "", err
+		return nil, "", err
 	}
-	rel, ok := place(p)
-	if !ok {
-		return "", ErrReadOnly
+	root, rel := t.place(p)
+	if root == nil {
+		return nil, "", ErrReadOnly
 	}
-	return rel, nil
+	return root, rel, nil
 }
 
 // deeper is onDisk for what must not be /user itself.
-func (t *Tree) deeper(p string) (string, error) {
-	rel, err := t.onDisk(p)
-	if err == nil && rel == "user" {
-		return "", fmt.Errorf("the folder user itself stays: %w", fs.ErrPermission)
+func (t *Tree) deeper(p string) (*os.Root, string, error) {
+	root, rel, err := t.onDisk(p)
+	if err == nil && rel == "." {
+		return nil, "", fmt.Errorf("the folder user itself stays: %w", fs.ErrPermission)
+	}
+	return root, rel, err
+}
+
+// below is deeper for what cannot be one of the files beside /user, which stay plain files.
+func (t *Tree) below(p string) (string, error) {
+	root, rel, err := t.deeper(p)
+	if err == nil && root != t.user {
+		return "", fmt.Errorf("this name is for a plain file only: %w", fs.ErrPermission)
 	}
 	return rel, err
 }
 
-// Create opens a file for writing, with the flags of os.OpenFile (append is the caller's business).
+// Create opens a file for writing, with the flags of os.OpenFile but O_APPEND, for which there is Written.Append.
 func (t *Tree) Create(p string, flags int) (*Written, error) {
-	rel, err := t.deeper(p)
+	root, rel, err := t.deeper(p)
 	if err != nil {
 		return nil, err
 	}
 	flags &^= os.O_APPEND
-	before, err := t.home.Stat(rel)
+	q := t.o.Quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before, err := root.Stat(rel)
 	isNew := errors.Is(err, fs.ErrNotExist)
 	if err == nil && !before.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: p, Err: errors.New("is not a file")}
 	}
+	made := 0
 	if isNew && flags&os.O_CREATE != 0 {
-		if err := t.take(0, 1); err != nil {
-			return nil, err
-		}
+		made = 1
 	}
-	f, err := t.home.OpenFile(rel, flags, 0o640)
+	if err := q.take(t.home, 0, made); err != nil {
+		return nil, err
+	}
+	f, err := root.OpenFile(rel, flags, 0o640)
 	if err != nil {
-		if isNew && flags&os.O_CREATE != 0 {
-			_ = t.take(0, -1)
-		}
+		q.give(0, made)
 		return nil, clean(err)
 	}
-	w := &Written{File: f, t: t}
+	i, err := f.Stat()
+	if err != nil {
+		q.give(0, made)
+		return nil, errors.Join(clean(err), f.Close())
+	}
+	size := int64(0)
 	if !isNew {
-		w.size = before.Size()
-		if flags&os.O_TRUNC != 0 {
-			_ = t.take(-w.size, 0)
-			w.size = 0
-		}
+		size = before.Size()
+	}
+	id, _ := identify(rel, i)
+	w := &Written{f: f, t: t, q: q.opened(id, size)}
+	if flags&os.O_TRUNC != 0 {
+		q.give(w.q.size, 0)
+		w.q.size = 0
 	}
 	return w, nil
 }
 
 // Written is a file of /user that is open for writing.
 type Written struct {
-	*os.File
+	f    *os.File
 	t    *Tree
-	mu   sync.Mutex
-	size int64
+	q    *openFile
+	once sync.Once
 }
 
 // WriteAt writes within the quota.
 func (w *Written) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > 1<<50 {
+	if off < 0 || off > maxSize {
 		return 0, fs.ErrInvalid
 	}
-	w.mu.Lock()
-	if grow := off + int64(len(p)) - w.size; grow > 0 {
-		if err := w.t.take(grow, 0); err != nil {
-			w.mu.Unlock()
-			return 0, err
-		}
-		w.size += grow
+	if err := w.t.o.Quota.grow(w.t.home, w.q, off+int64(len(p))); err != nil {
+		return 0, err
 	}
-	w.mu.Unlock()
-	n, err := w.File.WriteAt(p, off)
+	n, err := w.f.WriteAt(p, off)
 	return n, clean(err)
 }
 
-// ReadAt reads what is there.
-func (w *Written) ReadAt(p []byte, off int64) (int, error) {
-	n, err := w.File.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		err = clean(err)
+// Append writes at the end, wherever that is by now. Two that append at the same time never write over each other.
+func (w *Written) Append(p []byte) error {
+	q := w.t.o.Quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := w.q.size
+	if err := q.growLocked(w.t.home, w.q, at+int64(len(p))); err != nil {
+		return err
 	}
-	return n, err
+	_, err := w.f.WriteAt(p, at)
+	return clean(err)
+}
+
+// ReadAt reads what is there.
+func (w *Written) ReadAt(p []byte, off int64) (int, error) { return w.f.ReadAt(p, off) }
+
+// Stat describes the open file.
+func (w *Written) Stat() (fs.FileInfo, error) {
+	i, err := w.f.Stat()
+	if err != nil {
+		return nil, clean(err)
+	}
+	return plain(filepath.Base(w.f.Name()), i), nil
+}
+
+// Sync brings the file to the disk.
+func (w *Written) Sync() error { return clean(w.f.Sync()) }
+
+// Truncate makes the file shorter, or longer within the quota.
+func (w *Written) Truncate(size int64) error {
+	if size < 0 || size > maxSize {
+		return fs.ErrInvalid
+	}
+	q := w.t.o.Quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.growLocked(w.t.home, w.q, size); err != nil {
+		return err
+	}
+	if err := w.f.Truncate(size); err != nil {
+		return clean(err)
+	}
+	q.give(w.q.size-size, 0)
+	w.q.size = size
+	return nil
+}
+
+// Close ends the handle. Calling it again does nothing.
+func (w *Written) Close() (err error) {
+	w.once.Do(func() {
+		size := w.q.size
+		if i, err := w.f.Stat(); err == nil {
+			size = i.Size()
+		}
+		err = clean(w.f.Close())
+		w.t.o.Quota.closed(w.q, size)
+	})
+	return err
 }
 
 // Attributes are what a client may set; nil means as it is.
@@ -170,70 +178,111 @@ type Attributes struct {
 	Atime, Mtime *time.Time
 }
 
-// Set changes attributes. Modes are kept within the owner's bits.
-func (t *Tree) Set(p string, a Attributes) error {
-	rel, err := t.onDisk(p)
-	if err != nil {
-		return err
+func (a Attributes) times() (atime, mtime time.Time) {
+	if a.Atime == nil {
+		return *a.Mtime, *a.Mtime
 	}
+	return *a.Atime, *a.Mtime
+}
+
+// ownerMode keeps a mode within the owner's bits, and what the appliance needs to go on serving the file.
+func ownerMode(mode fs.FileMode, dir bool) fs.FileMode {
+	mode = mode.Perm()&0o700 | 0o600
+	if dir {
+		mode |= 0o700
+	}
+	return mode
+}
+
+// Set changes attributes of the open file, whatever its name is by now.
+func (w *Written) Set(a Attributes) error {
 	if a.Size != nil {
-		if err := t.truncate(rel, *a.Size); err != nil {
+		if err := w.Truncate(*a.Size); err != nil {
 			return err
 		}
 	}
-	if a.Mode != nil && rel != "user" {
-		info, err := t.home.Stat(rel)
-		if err != nil {
-			return clean(err)
-		}
-		mode := a.Mode.Perm()&0o700 | 0o600
-		if info.IsDir() {
-			mode |= 0o700
-		}
-		if err := t.home.Chmod(rel, mode); err != nil {
+	if a.Mode != nil {
+		if err := w.f.Chmod(ownerMode(*a.Mode, false)); err != nil {
 			return clean(err)
 		}
 	}
 	if a.Mtime != nil {
-		atime := *a.Mtime
-		if a.Atime != nil {
-			atime = *a.Atime
-		}
-		return clean(t.home.Chtimes(rel, atime, *a.Mtime))
+		atime, mtime := a.times()
+		return clean(setTimes(w.f, atime, mtime))
 	}
 	return nil
 }
 
-func (t *Tree) truncate(rel string, size int64) error {
-	f, err := t.home.OpenFile(rel, os.O_WRONLY, 0)
+// Set changes attributes of what a path leads to. Modes are kept within the owner's bits.
+func (t *Tree) Set(p string, a Attributes) error {
+	root, rel, err := t.onDisk(p)
 	if err != nil {
-		return clean(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return clean(err)
-	}
-	if size < 0 || size > 1<<50 || !info.Mode().IsRegular() {
-		return fs.ErrInvalid
-	}
-	if err := t.take(size-info.Size(), 0); err != nil {
 		return err
 	}
-	return clean(f.Truncate(size))
+	if a.Size != nil {
+		w, err := t.Create(p, os.O_WRONLY)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(w.Truncate(*a.Size), w.Close()); err != nil {
+			return err
+		}
+	}
+	if a.Mode != nil && rel != "." {
+		i, err := root.Stat(rel)
+		if err != nil {
+			return clean(err)
+		}
+		if err := root.Chmod(rel, ownerMode(*a.Mode, i.IsDir())); err != nil {
+			return clean(err)
+		}
+	}
+	if a.Mtime != nil {
+		atime, mtime := a.times()
+		return clean(root.Chtimes(rel, atime, mtime))
+	}
+	return nil
+}
+
+// SetLink is Set for a symbolic link itself, of which only the times can be changed.
+func (t *Tree) SetLink(p string, a Attributes) error {
+	root, rel, err := t.onDisk(p)
+	if err != nil {
+		return err
+	}
+	i, err := root.Lstat(rel)
+	if err != nil {
+		return clean(err)
+	}
+	if i.Mode()&fs.ModeSymlink == 0 {
+		return t.Set(p, a)
+	}
+	if a.Mtime == nil {
+		return fmt.Errorf("of a link only the times can be changed: %w", errors.ErrUnsupported)
+	}
+	atime, mtime := a.times()
+	return clean(setLinkTimes(root, rel, atime, mtime))
 }
 
 // Mkdir makes a folder.
 func (t *Tree) Mkdir(p string) error {
-	rel, err := t.deeper(p)
+	rel, err := t.below(p)
 	if err != nil {
 		return err
 	}
-	if err := t.take(0, 1); err != nil {
+	return t.counted(func() error { return t.user.Mkdir(rel, 0o750) })
+}
+
+// counted makes one file that holds no bytes.
+func (t *Tree) counted(makeIt func() error) error {
+	q := t.o.Quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.take(t.home, 0, 1); err != nil {
 		return err
 	}
-	if err := t.home.Mkdir(rel, 0o750); err != nil {
-		_ = t.take(0, -1)
+	if err := makeIt(); err != nil {
+		q.give(0, 1)
 		return clean(err)
 	}
 	return nil
@@ -241,94 +290,101 @@ func (t *Tree) Mkdir(p string) error {
 
 // Remove removes a file, or an empty folder when dir is set.
 func (t *Tree) Remove(p string, dir bool) error {
-	rel, err := t.deeper(p)
+	root, rel, err := t.deeper(p)
 	if err != nil {
 		return err
 	}
-	info, err := t.home.Lstat(rel)
+	q := t.o.Quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i, err := root.Lstat(rel)
 	if err != nil {
 		return clean(err)
 	}
-	if info.IsDir() != dir {
+	if i.IsDir() != dir {
 		return errors.New(map[bool]string{true: "is not a folder", false: "is a folder"}[dir])
 	}
-	if err := t.home.Remove(rel); err != nil {
+	if err := root.Remove(rel); err != nil {
 		return clean(err)
 	}
-	size := int64(0)
-	if info.Mode().IsRegular() {
-		size = info.Size()
-	}
-	return t.take(-size, -1)
+	q.removed(rel, i)
+	return nil
 }
 
-// Rename moves a file or folder within the writable part. Without replace an existing target is refused.
+// Rename moves a file or folder within /user. Without replace an existing target is refused.
 func (t *Tree) Rename(from, to string, replace bool) error {
-	a, err := t.deeper(from)
+	rootA, a, err := t.deeper(from)
 	if err != nil {
 		return err
 	}
-	b, err := t.deeper(to)
+	rootB, b, err := t.deeper(to)
 	if err != nil {
 		return err
 	}
-	old, err := t.home.Lstat(b)
-	if err == nil && !replace {
+	if rootA != rootB {
+		return fmt.Errorf("files move within user/ only, copy it instead: %w", fs.ErrPermission)
+	}
+	q := t.o.Quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	old, err := rootB.Lstat(b)
+	exists := err == nil
+	if exists && !replace {
 		return fs.ErrExist
 	}
-	if err := t.home.Rename(a, b); err != nil {
+	moved, err := rootA.Lstat(a)
+	if err != nil {
 		return clean(err)
 	}
-	if err == nil && old.Mode().IsRegular() && a != b {
-		return t.take(-old.Size(), -1)
+	if rootA == t.home && !moved.Mode().IsRegular() {
+		return fs.ErrInvalid
+	}
+	if err := rootA.Rename(a, b); err != nil {
+		return clean(err)
+	}
+	// Two names of one file stay both (POSIX rename), everything else that was there is gone.
+	if exists && !os.SameFile(old, moved) {
+		q.removed(b, old)
 	}
 	return nil
 }
 
-// Symlink makes a symbolic link that stays below /user.
+// Symlink makes a symbolic link that stays below /user. Whatever a link says, nothing is reached through it that is not
+// below /user: that is checked at each use.
 func (t *Tree) Symlink(target, link string) error {
-	rel, err := t.deeper(link)
+	rel, err := t.below(link)
 	if err != nil {
 		return err
 	}
-	to := path.Join(path.Dir("/"+filepath.ToSlash(rel)), target)
-	if path.IsAbs(target) || !strings.HasPrefix(to+"/", "/user/") || strings.Count(target, "../") > maxDepth {
+	to := path.Join(path.Dir("/user/"+filepath.ToSlash(rel)), target)
+	if target == "" || len(target) > maxPath || path.IsAbs(target) || !strings.HasPrefix(to+"/", "/user/") || strings.ContainsRune(target, 0) {
 		return fmt.Errorf("a link must be relative and stay below user/: %w", fs.ErrPermission)
 	}
-	if err := t.take(0, 1); err != nil {
-		return err
-	}
-	return clean(t.home.Symlink(target, rel))
+	return t.counted(func() error { return t.user.Symlink(target, rel) })
 }
 
 // Readlink reads a symbolic link.
 func (t *Tree) Readlink(p string) (string, error) {
-	rel, err := t.onDisk(p)
-	if err != nil {
-		return "", err
+	root, rel, err := t.onDisk(p)
+	if err == nil {
+		target, err := root.Readlink(rel)
+		return target, clean(err)
 	}
-	return clean2(t.home.Readlink(rel))
+	if _, serr := t.Stat(p, false); serr != nil {
+		return "", serr
+	}
+	return "", fmt.Errorf("is not a link: %w", fs.ErrInvalid)
 }
 
 // Link makes a hard link below /user.
 func (t *Tree) Link(target, link string) error {
-	a, err := t.deeper(target)
+	a, err := t.below(target)
 	if err != nil {
 		return err
 	}
-	b, err := t.deeper(link)
+	b, err := t.below(link)
 	if err != nil {
 		return err
 	}
-	if err := t.take(0, 1); err != nil {
-		return err
-	}
-	return clean(t.home.Link(a, b))
-}
-
-// Room gives the quota and what is left of it, in bytes and files.
-func (t *Tree) Room() (bytes, free int64, files, freeFiles int, err error) {
-	used, n, err := t.Used()
-	q := t.o.Quota
-	return q.Bytes, max(0, q.Bytes-used), q.Files, max(0, q.Files-n), err
+	return t.counted(func() error { return t.user.Link(a, b) })
 }

@@ -1,0 +1,21 @@
+//go:build !unix
+
+package tree
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// fileID is a file; hard links are not told apart here, as such systems run the client alone.
+type fileID struct{ name string }
+
+func identify(name string, _ fs.FileInfo) (id fileID, names uint64) { return fileID{name}, 1 }
+
+func linked(fs.FileInfo) any { return nil }
+
+func setTimes(f *os.File, atime, mtime time.Time) error { return os.Chtimes(f.Name(), atime, mtime) }
+
+func setLinkTimes(*os.Root, string, time.Time, time.Time) error { return errors.ErrUnsupported }
