@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ type Change struct {
 func (s *Store) Publish(ctx context.Context, runID int64, note string, changes []Change) (generation int64, changed bool, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		generation, changed = 0, false
-		var drop []int64
+		drop := map[int64]bool{}
 		var add []File
 		for _, c := range changes {
 			if err := dropLoad(ctx, tx, c.TableID); err != nil {
@@ -89,9 +90,7 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 			}
 			add = append(add, a...)
 			for _, id := range d {
-				if !slices.Contains(drop, id) {
-					drop = append(drop, id)
-				}
+				drop[id] = true
 			}
 			if c.Backfill {
 				continue
@@ -106,15 +105,13 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 			return err
 		}
 		for _, id := range gone {
-			if !slices.Contains(drop, id) {
-				drop = append(drop, id)
-			}
+			drop[id] = true
 		}
 		if len(drop)+len(add) == 0 {
 			err = tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM generations`).Scan(&generation)
 		} else {
 			changed = true
-			generation, err = s.newGeneration(ctx, tx, runID, 0, note, drop, add)
+			generation, err = s.newGeneration(ctx, tx, runID, 0, note, slices.Sorted(maps.Keys(drop)), add)
 		}
 		if err != nil {
 			return err
@@ -138,7 +135,7 @@ func (s *Store) Unchanged(ctx context.Context, tableID int64) error {
 }
 
 func difference(ctx context.Context, tx *sql.Tx, c Change) (drop []int64, add []File, err error) {
-	have, err := collect(ctx, tx, scanFile, fileQuery+` WHERE table_id = ? AND valid_to IS NULL`, c.TableID)
+	have, err := collect(ctx, tx, scanFile(), fileQuery+` WHERE table_id = ? AND valid_to IS NULL`, c.TableID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,12 +156,19 @@ func difference(ctx context.Context, tx *sql.Tx, c Change) (drop []int64, add []
 			drop = append(drop, f.ID)
 		}
 	}
+	place, err := tx.PrepareContext(ctx, `SELECT id FROM files WHERE logical = ? AND valid_to IS NULL AND table_id <> ?`)
+	if err != nil {
+		return nil, nil, fmt.Errorf("publish: %w", err)
+	}
+	defer place.Close()
 	for _, f := range add { // a table that took another one's name takes its place too
-		taken, err := collect(ctx, tx, scanID, `SELECT id FROM files WHERE logical = ? AND valid_to IS NULL AND table_id <> ?`, f.Logical, c.TableID)
-		if err != nil {
-			return nil, nil, err
+		var taken int64
+		switch err := place.QueryRowContext(ctx, f.Logical, c.TableID).Scan(&taken); {
+		case err == nil:
+			drop = append(drop, taken)
+		case !errors.Is(err, sql.ErrNoRows):
+			return nil, nil, fmt.Errorf("publish: %w", err)
 		}
-		drop = append(drop, taken...)
 	}
 	return drop, add, nil
 }
@@ -178,18 +182,28 @@ func (s *Store) newGeneration(ctx context.Context, tx *sql.Tx, runID, rollbackOf
 	if err != nil {
 		return 0, err
 	}
+	end, err := tx.PrepareContext(ctx, `UPDATE files SET valid_to = ? WHERE id = ?`)
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	defer end.Close()
 	for _, f := range drop {
-		if _, err := tx.ExecContext(ctx, `UPDATE files SET valid_to = ? WHERE id = ?`, id, f); err != nil {
+		if _, err := end.ExecContext(ctx, id, f); err != nil {
 			return 0, fmt.Errorf("publish: %w", err)
 		}
 	}
+	begin, err := tx.PrepareContext(ctx, `INSERT INTO files (table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high, valid_from)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	defer begin.Close()
 	for _, f := range add {
 		schema, err := json.Marshal(f.Schema)
 		if err != nil {
 			return 0, err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO files (table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high, valid_from)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, f.TableID, f.Logical, f.Physical, f.Size, f.Rows, f.Hash, nanos(f.ModTime), string(schema),
+		if _, err := begin.ExecContext(ctx, f.TableID, f.Logical, f.Physical, f.Size, f.Rows, f.Hash, nanos(f.ModTime), string(schema),
 			f.Partition, f.KeyLow, f.KeyHigh, id); err != nil {
 			return 0, fmt.Errorf("publish %s: %w", f.Logical, err)
 		}
@@ -211,11 +225,11 @@ func (s *Store) Rollback(ctx context.Context, actor string, to int64) (generatio
 		if swept {
 			return refuse(Invalid, "choose one that `aida generations` shows as kept", "the files of generation %d have been swept", to)
 		}
-		then, err := collect(ctx, tx, scanFile, fileQuery+` JOIN tables t ON t.id = table_id WHERE t.removed_at = 0 AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)`, to, to)
+		then, err := collect(ctx, tx, scanFile(), fileQuery+` JOIN tables t ON t.id = table_id WHERE t.removed_at = 0 AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)`, to, to)
 		if err != nil {
 			return err
 		}
-		now, err := collect(ctx, tx, scanFile, fileQuery+` WHERE valid_to IS NULL`)
+		now, err := collect(ctx, tx, scanFile(), fileQuery+` WHERE valid_to IS NULL`)
 		if err != nil {
 			return err
 		}
@@ -300,7 +314,7 @@ func (s *Store) Newest(ctx context.Context) (*Snapshot, error) {
 		return cached, nil
 	}
 	snap.CreatedAt = fromNanos(at)
-	if snap.Files, err = collect(ctx, tx, scanFile, fileQuery+` WHERE valid_to IS NULL ORDER BY logical`); err != nil {
+	if snap.Files, err = collect(ctx, tx, scanFile(), fileQuery+` WHERE valid_to IS NULL ORDER BY logical`); err != nil {
 		return nil, err
 	}
 	s.pinMu.Lock()
@@ -313,23 +327,32 @@ func (s *Store) Newest(ctx context.Context) (*Snapshot, error) {
 
 // TableFiles lists a table's files in the newest generation.
 func (s *Store) TableFiles(ctx context.Context, tableID int64) ([]File, error) {
-	return collect(ctx, s.r, scanFile, fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)
+	return collect(ctx, s.r, scanFile(), fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)
 }
 
 const fileQuery = `SELECT files.id, table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high FROM files`
 
-func scanFile(rows *sql.Rows) (File, error) {
-	var f File
-	var mtime int64
-	var schema string
-	if err := rows.Scan(&f.ID, &f.TableID, &f.Logical, &f.Physical, &f.Size, &f.Rows, &f.Hash, &mtime, &schema, &f.Partition, &f.KeyLow, &f.KeyHigh); err != nil {
-		return f, err
+// scanFile makes a scanner for many files, of which most have the same schema: it is read once and shared.
+func scanFile() func(*sql.Rows) (File, error) {
+	schemas := map[string][]Column{}
+	return func(rows *sql.Rows) (File, error) {
+		var f File
+		var mtime int64
+		var schema sql.RawBytes
+		if err := rows.Scan(&f.ID, &f.TableID, &f.Logical, &f.Physical, &f.Size, &f.Rows, &f.Hash, &mtime, &schema, &f.Partition, &f.KeyLow, &f.KeyHigh); err != nil {
+			return f, err
+		}
+		f.ModTime = fromNanos(mtime)
+		known, ok := schemas[string(schema)]
+		if !ok {
+			if err := json.Unmarshal(schema, &known); err != nil {
+				return f, fmt.Errorf("file %s: schema: %w", f.Logical, err)
+			}
+			schemas[string(schema)] = known
+		}
+		f.Schema = known
+		return f, nil
 	}
-	f.ModTime = fromNanos(mtime)
-	if err := json.Unmarshal([]byte(schema), &f.Schema); err != nil {
-		return f, fmt.Errorf("file %s: schema: %w", f.Logical, err)
-	}
-	return f, nil
 }
 
 func scanID(rows *sql.Rows) (int64, error) {

@@ -66,7 +66,7 @@ func (s *Store) Load(ctx context.Context, tableID int64) (*Load, error) {
 		return nil, fmt.Errorf("load: %w", err)
 	}
 	l.Since, l.Until, l.Next, l.StartedAt = fromNanos(since), fromNanos(until), fromNanos(next), fromNanos(started)
-	l.Files, err = collect(ctx, s.r, scanFile, `SELECT 0, table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high
+	l.Files, err = collect(ctx, s.r, scanFile(), `SELECT 0, table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high
 		FROM load_files WHERE table_id = ? ORDER BY logical`, tableID)
 	return l, err
 }

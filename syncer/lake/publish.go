@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"aida/store"
@@ -86,6 +85,10 @@ func (l *Lake) place(c Change, old []store.File) ([]store.File, error) {
 	}
 	var files []store.File
 	dirs := map[string]bool{}
+	times := map[string]time.Time{}
+	for _, f := range old {
+		times[f.Logical] = f.ModTime
+	}
 	for _, p := range c.Files {
 		if p.Staged.Partition != "" {
 			if err := checkPart(p.Staged.Partition); err != nil {
@@ -102,7 +105,7 @@ func (l *Lake) place(c Change, old []store.File) ([]store.File, error) {
 			Physical: physicalName(c.Table.Folder, c.Table.Name, p.Staged.Partition, hash),
 			Size:     p.Staged.size, Rows: p.Rows, Hash: hash, Schema: p.Schema,
 		}
-		f.ModTime = modTime(old, f.Logical, time.Now())
+		f.ModTime = modTime(times[f.Logical], time.Now())
 		if err := l.move(p.Staged, f); err != nil {
 			return nil, err
 		}
@@ -128,11 +131,10 @@ func (l *Lake) move(s *Staged, f store.File) error {
 }
 
 // modTime gives a changed file a time that clients which compare whole seconds see as different from the last one.
-func modTime(old []store.File, logical string, now time.Time) time.Time {
+func modTime(last, now time.Time) time.Time {
 	now = now.UTC().Truncate(time.Second)
-	i := slices.IndexFunc(old, func(f store.File) bool { return f.Logical == logical })
-	if i >= 0 && !now.After(old[i].ModTime) {
-		return old[i].ModTime.Truncate(time.Second).Add(time.Second)
+	if !now.After(last) {
+		return last.Truncate(time.Second).Add(time.Second)
 	}
 	return now
 }
