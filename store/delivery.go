@@ -18,19 +18,21 @@ type Channel struct {
 
 // LinkChannel gives a person a channel, in place of the one of that name the person had. An address belongs to one person.
 func (s *Store) LinkChannel(ctx context.Context, actor string, userID int64, channel, address string) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		u, err := userWhere(ctx, tx, "u.id = ?", userID)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM channels WHERE channel = ? AND (user_id = ? OR address = ?)`, channel, userID, address); err != nil {
-			return fmt.Errorf("link %s: %w", channel, err)
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO channels (user_id, channel, address, linked_at) VALUES (?, ?, ?, ?)`, userID, channel, address, nanos(s.now())); err != nil {
-			return fmt.Errorf("link %s: %w", channel, err)
-		}
-		return s.audit(ctx, tx, actor, "channel.link", u.Name, channel)
-	})
+	return s.write(ctx, func(tx *sql.Tx) error { return s.linkChannel(ctx, tx, actor, userID, channel, address) })
+}
+
+func (s *Store) linkChannel(ctx context.Context, tx *sql.Tx, actor string, userID int64, channel, address string) error {
+	u, err := userWhere(ctx, tx, "u.id = ?", userID)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM channels WHERE channel = ? AND (user_id = ? OR address = ?)`, channel, userID, address); err != nil {
+		return fmt.Errorf("link %s: %w", channel, err)
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO channels (user_id, channel, address, linked_at) VALUES (?, ?, ?, ?)`, userID, channel, address, nanos(s.now())); err != nil {
+		return fmt.Errorf("link %s: %w", channel, err)
+	}
+	return s.audit(ctx, tx, actor, "channel.link", u.Name, channel)
 }
 
 // UnlinkChannel takes a channel away; what waits to be sent by it is given up.
