@@ -1,0 +1,301 @@
+package keboola
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"aida/syncer/columnar"
+	"aida/syncer/lake"
+	"aida/syncer/source"
+
+	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sync/errgroup"
+)
+
+// data is rows of a table, exported and fetched when they are read.
+type data struct {
+	s       *Source
+	r       source.Request
+	detail  *detail
+	columns []columnar.Column
+	form    url.Values
+	size    int64 // what Result.Size said
+
+	dir    string // of the spooled slices; "" until they were fetched
+	slices []*spooled
+}
+
+// spooled is a slice on disk.
+type spooled struct {
+	name string
+	path string
+	size int64
+	read atomic.Int64
+}
+
+// WriteParquet exports the rows, fetches the export into scratch and converts it.
+func (d *data) WriteParquet(ctx context.Context, w columnar.Sink, o columnar.Options) (*columnar.Result, error) {
+	p := &progress{d: d, tell: o.Progress}
+	if d.dir == "" {
+		if err := d.spool(ctx, p); err != nil {
+			return nil, fmt.Errorf("keboola: table %s: %w", d.r.Table.FullName(), err)
+		}
+	}
+	if o.Progress != nil {
+		o.Progress = p.converted
+	}
+	res, err := d.csv().WriteParquet(ctx, w, o)
+	if err == nil && len(res.Schema.Columns) != len(d.columns) {
+		return nil, fmt.Errorf("keboola: table %s: the export has %d columns, %d were asked for", d.r.Table.FullName(), len(res.Schema.Columns), len(d.columns))
+	}
+	return res, err
+}
+
+// csv describes the slices. They have no header line: the names are those that were asked for, in that order.
+func (d *data) csv() *columnar.CSV {
+	c := &columnar.CSV{
+		Table: d.r.Table.FullName(), Declared: d.columns, Dialect: columnar.Dialect{Delimiter: ',', Quote: '"'},
+		OnBadRow:   columnar.BadRowPolicy(cmp.Or(d.r.Table.OnBadRow, string(columnar.Fail))),
+		Quarantine: func() (io.WriteCloser, error) { return os.Create(filepath.Join(d.r.Scratch, source.QuarantineFile)) },
+	}
+	if d.detail.Bucket.Backend == "snowflake" {
+		// Snowflake writes every text in quotes, and a null either as nothing or, by default, as \N without them.
+		c.Dialect.NullTokens = []string{`\N`}
+	}
+	for _, s := range d.slices {
+		c.Inputs = append(c.Inputs, columnar.Input{Name: s.name, Open: s.open, Consumed: s.read.Load})
+	}
+	if len(c.Inputs) == 0 {
+		c.Inputs = []columnar.Input{{Name: d.detail.ID, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(nil)), nil }}}
+	}
+	return c
+}
+
+// Settled is always true of an export: it is one state of the table. A change after the detail was read makes the next
+// fingerprint another one.
+func (d *data) Settled(context.Context) error { return nil }
+
+// Close removes the spooled slices.
+func (d *data) Close() error {
+	if d.dir == "" {
+		return nil
+	}
+	dir := d.dir
+	d.dir, d.slices = "", nil
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("keboola: %w", err)
+	}
+	return nil
+}
+
+// spool exports the rows and fetches the slices.
+func (d *data) spool(ctx context.Context, p *progress) error {
+	fileID, err := d.s.export(ctx, d.detail.ID, d.form)
+	if err != nil {
+		return err
+	}
+	a, err := d.s.open(ctx, fileID)
+	if err != nil {
+		return err
+	}
+	places, err := a.slices(ctx)
+	if err != nil {
+		return err
+	}
+	f, _ := a.current()
+	if err := room(d.r.Scratch, f); err != nil {
+		return err
+	}
+	p.expect(f)
+	dir, err := os.MkdirTemp(d.r.Scratch, "keboola-*")
+	if err != nil {
+		return err
+	}
+	slices := make([]*spooled, len(places))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(d.s.o.Downloads)
+	for i, place := range places {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			s := &spooled{name: d.detail.ID + "/" + path.Base(place.Key), path: filepath.Join(dir, fmt.Sprintf("%06d", i))}
+			slices[i] = s
+			if err := s.fetch(gctx, a, place, p.fetched); err != nil {
+				return fmt.Errorf("slice %d of %d: %w", i+1, len(places), err)
+			}
+			return nil
+		})
+	}
+	if err := cmp.Or(g.Wait(), ctx.Err()); err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	d.dir, d.slices = dir, slices
+	return nil
+}
+
+// reserve is what a download leaves free on the disk.
+const reserve = 64 << 20
+
+// room fails before the download when the disk cannot hold it.
+func room(dir string, f *file) error {
+	if f.SizeBytes == nil {
+		return nil
+	}
+	free, err := lake.Free(dir)
+	if err != nil {
+		return fmt.Errorf("free space: %w", err)
+	}
+	if need := *f.SizeBytes + reserve; free < need {
+		return fmt.Errorf("the export has %d MiB, the disk has %d MiB free: free some, or move the data folder", *f.SizeBytes>>20, free>>20)
+	}
+	return nil
+}
+
+func (s *spooled) fetch(ctx context.Context, a *access, p place, got func(int64)) error {
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = a.fetch(ctx, object(p), &fileSink{f}, got)
+	if err == nil {
+		s.size, err = f.Seek(0, io.SeekCurrent)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// open gives the slice's text. Whether it is compressed is told by its first bytes, not by its name.
+func (s *spooled) open(context.Context) (io.ReadCloser, error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("keboola: %w", err)
+	}
+	s.read.Store(0)
+	head := bufio.NewReaderSize(&counted{f, &s.read}, 1<<16)
+	magic, err := head.Peek(2)
+	if err != nil && err != io.EOF {
+		return nil, errors.Join(fmt.Errorf("keboola: %s: %w", s.name, err), f.Close())
+	}
+	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) { // RFC 1952
+		return &stream{head, s.name, f}, nil
+	}
+	z, err := gzip.NewReader(head)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("keboola: %s: %w", s.name, err), f.Close())
+	}
+	return &stream{z, s.name, f}, nil
+}
+
+// stream is a slice's text with the file behind it.
+type stream struct {
+	io.Reader
+	name string
+	f    *os.File
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("keboola: %s: the slice is damaged: %w", s.name, err)
+	}
+	return n, err
+}
+
+func (s *stream) Close() error { return s.f.Close() }
+
+type counted struct {
+	r io.Reader
+	n *atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// fileSink is a file that a download is written to.
+type fileSink struct{ f *os.File }
+
+func (s *fileSink) Write(p []byte) (int, error) {
+	n, err := s.f.Write(p)
+	if err != nil {
+		err = &writeError{err}
+	}
+	return n, err
+}
+
+func (s *fileSink) Reset() error {
+	if err := s.f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := s.f.Seek(0, io.SeekStart)
+	return err
+}
+
+// progress makes one measure of the download and the conversion: each is half of what Result.Size announced. When that
+// is not known, it is the bytes that went through.
+type progress struct {
+	d    *data
+	tell func(bytes, rows int64) // may be nil
+
+	mu    sync.Mutex
+	bytes int64 // fetched
+	total int64 // to fetch; 0 = not known
+}
+
+func (p *progress) expect(f *file) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f.SizeBytes != nil {
+		p.total = *f.SizeBytes
+	}
+}
+
+func (p *progress) fetched(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes += n
+	if p.tell == nil {
+		return
+	}
+	if p.d.size < 0 {
+		p.tell(p.bytes, 0)
+	} else {
+		p.tell(p.share(p.bytes, p.total), 0)
+	}
+}
+
+func (p *progress) converted(consumed, rows int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var spooled int64
+	for _, s := range p.d.slices {
+		spooled += s.size
+	}
+	if p.d.size < 0 {
+		p.tell(spooled+consumed, rows)
+	} else {
+		p.tell(p.d.size/2+p.share(consumed, spooled), rows)
+	}
+}
+
+// share is the part of half the announced size that done of total stands for.
+func (p *progress) share(done, total int64) int64 {
+	half := p.d.size / 2
+	if total <= 0 {
+		return min(done, half)
+	}
+	return int64(float64(half) * min(float64(done)/float64(total), 1))
+}
