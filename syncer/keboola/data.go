@@ -253,6 +253,7 @@ type progress struct {
 	mu    sync.Mutex
 	bytes int64 // fetched
 	total int64 // to fetch; 0 = not known
+	told  int64
 }
 
 func (p *progress) expect(f *file) {
@@ -267,13 +268,10 @@ func (p *progress) fetched(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.bytes += n
-	if p.tell == nil {
-		return
-	}
 	if p.d.size < 0 {
-		p.tell(p.bytes, 0)
+		p.say(p.bytes, 0)
 	} else {
-		p.tell(p.share(p.bytes, p.total), 0)
+		p.say(p.share(p.bytes, p.total), 0)
 	}
 }
 
@@ -285,9 +283,16 @@ func (p *progress) converted(consumed, rows int64) {
 		spooled += s.size
 	}
 	if p.d.size < 0 {
-		p.tell(spooled+consumed, rows)
+		p.say(spooled+consumed, rows)
 	} else {
-		p.tell(p.d.size/2+p.share(consumed, spooled), rows)
+		p.say(p.d.size/2+p.share(consumed, spooled), rows)
+	}
+}
+
+// say never goes back: a slice that is fetched anew, or text that is read again, counts as done already.
+func (p *progress) say(bytes, rows int64) {
+	if p.told = max(p.told, bytes); p.tell != nil {
+		p.tell(p.told, rows)
 	}
 }
 

@@ -1,6 +1,7 @@
 package keboola
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,6 +34,14 @@ func (s *Source) Keys(ctx context.Context, r source.Request) (*source.Result, er
 // CanWindow is nil for every table: Keboola keeps the import time of each row.
 func (s *Source) CanWindow(datadoc.Table) error { return nil }
 
+// CanFilter refuses row_filter, which is SQL. max_history_days is by import time, as windows are.
+func (s *Source) CanFilter(t datadoc.Table) error {
+	if t.RowFilter != "" {
+		return errors.New("row_filter is SQL, which the Storage API does not take: write the condition as where_filters")
+	}
+	return nil
+}
+
 func (s *Source) fetch(ctx context.Context, r source.Request, only []string) (*source.Result, error) {
 	res, err := s.look(ctx, r, only)
 	if err != nil {
@@ -42,8 +51,8 @@ func (s *Source) fetch(ctx context.Context, r source.Request, only []string) (*s
 }
 
 func (s *Source) look(ctx context.Context, r source.Request, only []string) (*source.Result, error) {
-	if r.Table.RowFilter != "" {
-		return nil, errors.New("row_filter is SQL, which the Storage API does not take: write the condition as where_filters")
+	if err := s.CanFilter(r.Table); err != nil {
+		return nil, err
 	}
 	if _, err := s.Check(ctx); err != nil {
 		return nil, err
@@ -60,12 +69,16 @@ func (s *Source) look(ctx context.Context, r source.Request, only []string) (*so
 	if err != nil {
 		return nil, err
 	}
-	res := &source.Result{DataTime: d.changed(), Size: -1}
+	oldest := oldest(r.Table, time.Now())
+	res := &source.Result{DataTime: cmp.Or(d.changed(), d.Created.Time, time.Now().UTC()), Size: -1}
+	if res.Fingerprint, err = s.digest(d, columns, filters, oldest, r.Table.OnBadRow); err != nil {
+		return nil, err
+	}
+	if oldest.After(r.Window.Since) {
+		r.Window.Since = oldest
+	}
 	if d.Bytes != nil && r.Window.All() && only == nil && len(filters) == 0 {
 		res.Size = *d.Bytes
-	}
-	if res.Fingerprint, err = s.digest(d, columns, filters, r.Table.OnBadRow); err != nil {
-		return nil, err
 	}
 	if res.Fingerprint == r.Known {
 		return res, nil
@@ -74,13 +87,22 @@ func (s *Source) look(ctx context.Context, r source.Request, only []string) (*so
 	return res, nil
 }
 
+// oldest is the beginning of the day before which max_history_days wants nothing; zero without a limit. It moves once a
+// day, and the fingerprint with it.
+func oldest(t datadoc.Table, now time.Time) time.Time {
+	if t.MaxHistoryDays == 0 {
+		return time.Time{}
+	}
+	return now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -t.MaxHistoryDays)
+}
+
 // layoutVersion is part of every fingerprint; raising it makes each table convert anew, as the writer has changed.
 const layoutVersion = 1
 
 // digest names the state of a table together with all that decides how it becomes Parquet. A table that does not say
 // when it changed, as some aliases, is in a new state each time.
-func (s *Source) digest(d *detail, columns []columnar.Column, filters []filter, onBad string) (string, error) {
-	state := []any{layoutVersion, s.base.Host, d.ID, d.LastImport.Time, d.LastChange.Time, d.Created.Time, d.Rows, filters, onBad}
+func (s *Source) digest(d *detail, columns []columnar.Column, filters []filter, oldest time.Time, onBad string) (string, error) {
+	state := []any{layoutVersion, s.base.Host, d.ID, d.LastImport.Time, d.LastChange.Time, d.Created.Time, d.Rows, filters, oldest, onBad}
 	for _, c := range columns {
 		state = append(state, c.Name, c.Type.String(), c.Format)
 	}
