@@ -20,6 +20,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -60,8 +61,8 @@ type Server struct {
 	t     testing.TB
 	token string
 	ca    *authority
-	tls   net.Listener
-	proxy net.Listener
+	site  *httptest.Server
+	proxy *httptest.Server
 
 	mu         sync.Mutex
 	now        time.Time // of the stack's clock, which a change moves on
@@ -94,25 +95,17 @@ func New(t testing.TB, o Options) *Server {
 	if s.ca, err = newAuthority(); err != nil {
 		t.Fatal(err)
 	}
-	if s.tls, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	if s.proxy, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
 	quiet := log.New(io.Discard, "", 0)
-	site := &http.Server{Handler: s, ErrorLog: quiet}
-	door := &http.Server{Handler: http.HandlerFunc(s.tunnel), ErrorLog: quiet}
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		_ = site.Serve(tls.NewListener(s.tls, &tls.Config{GetCertificate: s.ca.certificate, MinVersion: tls.VersionTLS12}))
-	})
-	wait.Go(func() { _ = door.Serve(s.proxy) })
+	s.site, s.proxy = httptest.NewUnstartedServer(s), httptest.NewUnstartedServer(http.HandlerFunc(s.tunnel))
+	s.site.Config.ErrorLog, s.proxy.Config.ErrorLog = quiet, quiet
+	s.site.TLS = &tls.Config{GetCertificate: s.ca.certificate, MinVersion: tls.VersionTLS12}
+	s.site.StartTLS()
+	s.proxy.Start()
 	t.Cleanup(func() {
 		close(s.closed)
-		_ = site.Close()
-		_ = door.Close()
-		wait.Wait()
+		s.proxy.CloseClientConnections()
+		s.proxy.Close()
+		s.site.Close()
 		for _, u := range s.Unexpected() {
 			t.Errorf("keboola stack: %s", u)
 		}
@@ -131,14 +124,14 @@ func (s *Server) Transport() *http.Transport {
 	return &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: s.ca.pool, MinVersion: tls.VersionTLS12},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, s.tls.Addr().String())
+			return new(net.Dialer).DialContext(ctx, network, s.site.Listener.Addr().String())
 		},
 		MaxIdleConnsPerHost: 8,
 	}
 }
 
 // Proxy is the address of an HTTP proxy that leads every https host to the stack, for HTTPS_PROXY.
-func (s *Server) Proxy() string { return "http://" + s.proxy.Addr().String() }
+func (s *Server) Proxy() string { return s.proxy.URL }
 
 // CA is the certificate that the stack's hosts are signed with, in PEM, for SSL_CERT_FILE.
 func (s *Server) CA() []byte { return s.ca.pem }
@@ -149,7 +142,7 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only CONNECT", http.StatusMethodNotAllowed)
 		return
 	}
-	up, err := net.Dial("tcp", s.tls.Addr().String())
+	up, err := net.Dial("tcp", s.site.Listener.Addr().String())
 	if err != nil {
 		http.Error(w, "down", http.StatusBadGateway)
 		return
