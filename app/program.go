@@ -19,6 +19,7 @@ import (
 	"aida/syncer"
 	"aida/syncer/csv"
 	"aida/syncer/datadoc"
+	"aida/syncer/keboola"
 	"aida/syncer/lake"
 	"aida/syncer/source"
 
@@ -78,14 +79,40 @@ func connectors(cfg *config.Config) (map[string]source.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	all := []source.Source{files}
+	if hasKeboola(cfg) {
+		project, err := keboolaSource(cfg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, project)
+	}
 	out := map[string]source.Source{}
-	for _, s := range []source.Source{files} {
+	for _, s := range all {
 		out[s.Name()] = s
 	}
 	return out, nil
 }
 
-func defaultSource(cfg *config.Config) string { return cmp.Or(cfg.DataSource.Type, "csv") }
+// defaultSource is the connector of tables that name none. "local" is the reference's word for Keboola, which it also took
+// without any word.
+func defaultSource(cfg *config.Config) string {
+	switch t := cfg.DataSource.Type; {
+	case t == "local", t == "" && cfg.DataSource.Keboola.StorageToken != "":
+		return "keboola"
+	default:
+		return cmp.Or(t, "csv")
+	}
+}
+
+func hasKeboola(cfg *config.Config) bool {
+	return defaultSource(cfg) == "keboola" || cfg.DataSource.Keboola.StorageToken != ""
+}
+
+func keboolaSource(cfg *config.Config) (*keboola.Source, error) {
+	k := cfg.DataSource.Keboola
+	return keboola.New(keboola.Options{StackURL: k.StackURL, Token: k.StorageToken, ProjectID: k.ProjectID})
+}
 
 // datasetsOf gives the data sets of instance.yaml as the store has them.
 func datasetsOf(cfg *config.Config) (out []store.Dataset) {
