@@ -55,7 +55,7 @@ func (s *Server) admit(raw net.Conn) *conn {
 			strangers++
 		}
 	}
-	if len(s.conns) >= s.o.MaxConnections || same >= s.o.MaxPerAddress || strangers > s.o.MaxConnections/2 {
+	if len(s.conns) >= s.o.MaxConnections || same >= s.o.MaxPerAddress || strangers >= (s.o.MaxConnections+1)/2 {
 		s.o.Log.Warn("connection refused: too many are open", "address", c.address, "open", len(s.conns), "of_address", same, "not_signed_in", strangers)
 		return nil
 	}
@@ -95,6 +95,9 @@ func (c *conn) Close() error {
 	}
 	return c.Conn.Close()
 }
+
+// SetDeadline keeps the library from moving the deadlines of this package: it clears them with each read and write.
+func (c *conn) SetDeadline(time.Time) error { return nil }
 
 // move notes that a session does something.
 func (c *conn) move() { c.moved.Store(time.Now().UnixNano()) }
@@ -154,7 +157,7 @@ func (s *Server) signIn(ctx ssh.Context, meta gossh.ConnMetadata, key gossh.Publ
 		s.o.Log.Warn("sign-in refused: too many connections", "user", u.Name, "address", c.address, "open", open)
 		return nil, errors.New("too many connections")
 	}
-	_ = c.SetDeadline(time.Time{}) // from here on watch looks after it
+	_ = c.Conn.SetDeadline(time.Time{}) // from here on watch looks after it
 	if k.LastUsedFrom != c.address || time.Since(k.LastUsedAt) > noteEvery {
 		if err := s.o.Store.KeyUsed(ctx, k.ID, c.address); err != nil {
 			s.o.Log.Error("the use of a key cannot be noted", "error", err)
