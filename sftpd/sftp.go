@@ -184,7 +184,7 @@ func (h *handlers) change(r *sftp.Request) error {
 // set changes attributes by path. The owner of a file is never changed: who asks for nothing else is told.
 func (h *handlers) set(p string, a attributes, set func(string, tree.Attributes) error) error {
 	if a.owner && a.Size == nil && a.Mode == nil && a.Mtime == nil {
-		return sftp.ErrSSHFxPermissionDenied
+		return fmt.Errorf("the owner of a file stays: %w", fs.ErrPermission)
 	}
 	return set(p, a.Attributes)
 }
