@@ -119,11 +119,13 @@ func (l *Lake) Sweep(ctx context.Context) (removed int, err error) {
 // Clean removes what a killed process left: work space that nobody leases, and lake files that no generation refers to.
 // It gives the number of files removed.
 func (l *Lake) Clean(ctx context.Context) (removed int, err error) {
-	n, err := cleanScratch(filepath.Join(l.o.Data, "scratch"))
+	err = l.leasing(func() error {
+		removed, err = cleanScratch(filepath.Join(l.o.Data, "scratch"))
+		return err
+	})
 	if err != nil {
-		return n, err
+		return removed, err
 	}
-	removed = n
 	err = l.exclusive(ctx, func() error {
 		known, err := l.o.Store.Physical(ctx)
 		if err != nil {

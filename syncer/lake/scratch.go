@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -25,7 +24,25 @@ type Scratch struct {
 const leaseName = ".lease"
 
 // Scratch leases a new work folder.
-func (l *Lake) Scratch() (*Scratch, error) {
+func (l *Lake) Scratch() (s *Scratch, err error) {
+	err = l.leasing(func() error {
+		s, err = l.newScratch()
+		return err
+	})
+	return s, err
+}
+
+// leasing runs fn while no other process makes or clears work folders, so that one without a held lease is a dead one.
+func (l *Lake) leasing(fn func() error) (err error) {
+	lock := flock.New(filepath.Join(l.o.Data, "scratch.lock"))
+	if err := lock.Lock(); err != nil {
+		return fmt.Errorf("scratch lock: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return fn()
+}
+
+func (l *Lake) newScratch() (*Scratch, error) {
 	dir, err := os.MkdirTemp(filepath.Join(l.o.Data, "scratch"), "work-")
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
@@ -67,13 +84,9 @@ func cleanScratch(parent string) (removed int, err error) {
 	return removed, nil
 }
 
-// newborn is how long a folder may be without its lease file: the moment between making it and leasing it.
-const newborn = time.Minute
-
 func leased(dir string) bool {
 	if _, err := os.Stat(filepath.Join(dir, leaseName)); err != nil {
-		info, err := os.Stat(dir)
-		return err == nil && time.Since(info.ModTime()) < newborn
+		return false
 	}
 	lease := flock.New(filepath.Join(dir, leaseName))
 	defer lease.Close()
