@@ -77,9 +77,13 @@ func spell(d time.Duration) string {
 	return plural(int64(math.Ceil(d.Minutes())), "minute", "minutes")
 }
 
-// bytesOf writes a size in units of 1000, with the exact number on hover.
+// bytesOf writes a size, with the exact number on hover.
 func bytesOf(n int64) template.HTML {
-	text := fmt.Sprintf("%d B", n)
+	return template.HTML(`<span class="num" title="` + group(n) + ` bytes">` + sizeText(n) + `</span>`)
+}
+
+// sizeText writes a size in units of 1000.
+func sizeText(n int64) string {
 	for _, u := range []struct {
 		name string
 		size float64
@@ -89,11 +93,10 @@ func bytesOf(n int64) template.HTML {
 			if v < 10 {
 				digits = 1
 			}
-			text = strconv.FormatFloat(v, 'f', digits, 64) + " " + u.name
-			break
+			return strconv.FormatFloat(v, 'f', digits, 64) + " " + u.name
 		}
 	}
-	return template.HTML(`<span class="num" title="` + group(n) + ` bytes">` + text + `</span>`)
+	return fmt.Sprintf("%d B", n)
 }
 
 // count writes a number so that it can be read at once, with the exact one on hover when digits were left out.

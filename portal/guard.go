@@ -215,7 +215,7 @@ func (p *Portal) admit(v **visitor, rt route.Route, r *http.Request) error {
 		return nil
 	case route.Caller, route.AdminCaller:
 		if *v == nil || r.Header.Get("Authorization") != "" {
-			caller, err := p.callerOf(r, rt.Scope)
+			caller, err := p.callerOf(r, scopeOf(rt, r))
 			if err != nil {
 				return err
 			}
@@ -231,6 +231,20 @@ func (p *Portal) admit(v **visitor, rt route.Route, r *http.Request) error {
 		return nil
 	}
 	return fmt.Errorf("route %s: %q is nobody", rt.Pattern, rt.Who) // a route that forgot to say who is closed
+}
+
+// scopeOf is what a token needs: what the route says, else admin for the admins' routes, write for what changes something,
+// and read for the rest.
+func scopeOf(rt route.Route, r *http.Request) string {
+	switch {
+	case rt.Scope != "":
+		return rt.Scope
+	case rt.Who == route.AdminCaller:
+		return "admin"
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return "write"
+	}
+	return "read"
 }
 
 // callerOf finds who a bearer token speaks for.
@@ -250,7 +264,7 @@ func (p *Portal) callerOf(r *http.Request, scope string) (*visitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if scope != "" && !t.Has(scope) {
+	if !t.Has(scope) {
 		return nil, &route.Problem{Status: http.StatusForbidden, Title: "The token lacks the scope " + scope, Text: "Make one with this scope on the account page."}
 	}
 	return &visitor{User: u, Name: p.displayName(u), Token: &t}, nil
@@ -268,7 +282,7 @@ func (p *Portal) deviceOf(r *http.Request, secret, scope string, wrong error) (*
 			continue
 		}
 		t, u, err := d.Device(r.Context(), secret, p.Address(r))
-		if store.CodeOf(err) == store.Unauthorized || err == nil && scope != "" && !t.Has(scope) {
+		if store.CodeOf(err) == store.Unauthorized || err == nil && !t.Has(scope) {
 			return nil, wrong
 		}
 		if err != nil {

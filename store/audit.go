@@ -19,13 +19,15 @@ type AuditEntry struct {
 
 // Audit lists the newest entries first, at most limit of them, older than the entry before (0 = from the newest).
 func (s *Store) Audit(ctx context.Context, before int64, limit int) ([]AuditEntry, error) {
-	return collect(ctx, s.r, func(rows *sql.Rows) (AuditEntry, error) {
-		var e AuditEntry
-		var at int64
-		err := rows.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Subject, &e.Detail)
-		e.At = fromNanos(at)
-		return e, err
-	}, `SELECT id, at, actor, action, subject, detail FROM audit WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+	return s.SearchAudit(ctx, "", before, limit)
+}
+
+func scanAudit(rows *sql.Rows) (AuditEntry, error) {
+	var e AuditEntry
+	var at int64
+	err := rows.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Subject, &e.Detail)
+	e.At = fromNanos(at)
+	return e, err
 }
 
 // audit writes an entry in the transaction of the change that it tells of.
@@ -35,4 +37,11 @@ func (s *Store) audit(ctx context.Context, tx *sql.Tx, actor, action, subject, d
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
+}
+
+// SearchAudit lists the newest entries that contain a text anywhere, at most limit of them, older than the entry before
+// (0 = from the newest).
+func (s *Store) SearchAudit(ctx context.Context, text string, before int64, limit int) ([]AuditEntry, error) {
+	return collect(ctx, s.r, scanAudit, `SELECT id, at, actor, action, subject, detail FROM audit WHERE (? = 0 OR id < ?)
+		AND (? = '' OR instr(lower(actor || ' ' || action || ' ' || subject || ' ' || detail), lower(?)) > 0) ORDER BY id DESC LIMIT ?`, before, before, text, text, limit)
 }

@@ -38,13 +38,13 @@ type Mailer struct {
 	queue  chan auth.Message
 
 	mu   sync.Mutex
-	last Delivery
+	last delivery
 }
 
-// Delivery is how the newest letter fared.
-type Delivery struct {
-	At  time.Time
-	Err error
+// delivery is how the newest letter fared.
+type delivery struct {
+	at  time.Time
+	err error
 }
 
 const (
@@ -122,17 +122,24 @@ func (m *Mailer) Run(ctx context.Context) {
 				m.o.Log.Error("a letter could not be sent", "subject", l.Subject, "error", err)
 			}
 			m.mu.Lock()
-			m.last = Delivery{time.Now(), err}
+			m.last = delivery{time.Now(), err}
 			m.mu.Unlock()
 		}
 	}
 }
 
-// Last tells how the newest letter fared; its time is zero when there was none.
-func (m *Mailer) Last() Delivery {
+// LastDelivery tells how the newest letter fared; its text is empty when there was none since the start.
+func (m *Mailer) LastDelivery() (ok bool, text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.last
+	switch at := m.last.at.UTC().Format("2 Jan 15:04 UTC"); {
+	case m.last.at.IsZero():
+		return true, ""
+	case m.last.err != nil:
+		return false, "The letter of " + at + " could not be sent: " + m.last.err.Error() + "."
+	default:
+		return true, "The letter of " + at + " was sent."
+	}
 }
 
 // post sends one letter, trying three times.

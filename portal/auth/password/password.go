@@ -43,6 +43,9 @@ func New(o Options) *Provider {
 // Name is "password".
 func (p *Provider) Name() string { return "password" }
 
+// Invites tells that a link can set a first password.
+func (p *Provider) Invites() bool { return p.o.Words }
+
 // mails tells whether links can be sent to sign in.
 func (p *Provider) mails() bool { return p.o.Links && p.o.Mailer.Configured() }
 
@@ -94,9 +97,8 @@ type pages struct {
 
 // Lives of links.
 const (
-	InviteLife = 72 * time.Hour
-	resetLife  = time.Hour
-	linkLife   = 15 * time.Minute
+	resetLife = time.Hour
+	linkLife  = 15 * time.Minute
 )
 
 type formView struct {

@@ -1,0 +1,92 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"aida/portal/route"
+	"aida/store"
+)
+
+func (p *Portal) groupRoutes() []route.Route {
+	return []route.Route{
+		{Pattern: "POST /admin/groups", Who: route.Admin, Handle: p.addGroup},
+		{Pattern: "GET /admin/groups/{name}", Who: route.Admin, Handle: p.group},
+		{Pattern: "POST /admin/groups/{name}/grants", Who: route.Admin, Handle: p.setGroupGrants},
+		{Pattern: "POST /admin/groups/{name}/remove", Who: route.Admin, Handle: p.removeGroup},
+	}
+}
+
+type groupView struct {
+	store.Group
+	Datasets []store.Dataset
+	Granted  []string
+}
+
+// Has tells whether the group was granted a dataset.
+func (v groupView) Has(dataset string) bool { return slices.Contains(v.Granted, dataset) }
+
+func groupPath(name string) string { return "/admin/groups/" + url.PathEscape(name) }
+
+func (p *Portal) addGroup(w http.ResponseWriter, r *http.Request) error {
+	name := r.PostFormValue("name")
+	if err := p.store.AddGroup(r.Context(), visitorFrom(r).User.Name, name); err != nil {
+		return err
+	}
+	return p.done(w, r, groupPath(name), "The group %s is made. Put people into it on their pages.", name)
+}
+
+func (p *Portal) group(w http.ResponseWriter, r *http.Request) error {
+	groups, err := p.store.Groups(r.Context())
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(groups, func(g store.Group) bool { return g.Name == r.PathValue("name") })
+	if i < 0 {
+		return p.notFound(w, r)
+	}
+	v := groupView{Group: groups[i]}
+	if v.Datasets, err = p.store.Datasets(r.Context()); err != nil {
+		return err
+	}
+	if v.Granted, err = p.store.GroupGrants(r.Context(), v.Name); err != nil {
+		return err
+	}
+	return p.render(w, r, http.StatusOK, "group", page{Title: v.Name, Lede: "A group of people that data is granted to.", Data: v})
+}
+
+func (p *Portal) setGroupGrants(w http.ResponseWriter, r *http.Request) error {
+	name, me := r.PathValue("name"), visitorFrom(r).User.Name
+	have, err := p.store.GroupGrants(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	want := r.PostForm["dataset"]
+	for _, d := range want {
+		if !slices.Contains(have, d) {
+			if err := p.store.Grant(r.Context(), me, name, true, d); err != nil {
+				return err
+			}
+		}
+	}
+	for _, d := range have {
+		if !slices.Contains(want, d) {
+			if err := p.store.Revoke(r.Context(), me, name, true, d); err != nil {
+				return err
+			}
+		}
+	}
+	return p.done(w, r, groupPath(name), "The grants are saved. They count on open connections within seconds.")
+}
+
+func (p *Portal) removeGroup(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("name")
+	if err := p.store.RemoveGroup(r.Context(), visitorFrom(r).User.Name, name); err != nil {
+		return err
+	}
+	return p.done(w, r, "/admin/people", "The group %s and its grants are removed. Its people stay.", name)
+}

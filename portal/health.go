@@ -1,0 +1,130 @@
+package portal
+
+import (
+	"net/http"
+
+	"aida/portal/route"
+	"aida/store"
+)
+
+func (p *Portal) healthRoutes() []route.Route {
+	return []route.Route{{Pattern: "GET /admin/health", Who: route.Admin, Handle: p.health}}
+}
+
+// health shows each promise of the place as one line: how it stands, by what evidence, and what to do.
+func (p *Portal) health(w http.ResponseWriter, r *http.Request) error {
+	checks, err := p.checks(r)
+	if err != nil {
+		return err
+	}
+	return p.render(w, r, http.StatusOK, "health", page{Title: "Health", Lede: "What this place promises, and whether it holds.", Data: checks})
+}
+
+// checks are the portal's own promises and those that app hands in.
+func (p *Portal) checks(r *http.Request) ([]Check, error) {
+	ctx := r.Context()
+	f, err := p.store.Freshness(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []Check{p.freshnessCheck(f)}
+	runs, err := p.store.Runs(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, syncCheck(f, runs))
+	out = append(out, p.addressCheck(r), p.mailCheck(), p.signInCheck())
+	if p.o.Checks != nil {
+		out = append(out, p.o.Checks(ctx)...)
+	}
+	return out, nil
+}
+
+func (p *Portal) freshnessCheck(f store.Freshness) Check {
+	c := Check{Name: "Data time", Since: f.SyncedAt}
+	chip := p.chipFor(f)
+	c.State, c.Evidence = chip.State, chip.Text
+	switch {
+	case f.SyncedAt.IsZero():
+		c.Evidence, c.Fix = "No table was ever synced.", "aida sync"
+	case c.State == "late" && f.Failing == 0:
+		c.Fix = "aida sync"
+	case p.o.Due == nil:
+		c.State, c.Evidence = "unknown", chip.Text+". No schedule is set, so nothing says when it is late."
+		c.Fix = "Set schedule.default in instance.yaml."
+	}
+	return c
+}
+
+func syncCheck(f store.Freshness, runs []store.Run) Check {
+	c := Check{Name: "Sync", State: "unknown", Evidence: "Nothing has run yet."}
+	if len(runs) == 0 {
+		return c
+	}
+	last := runs[0]
+	c.Since = last.StartedAt
+	switch {
+	case f.Failing > 0:
+		c.State, c.Evidence, c.Fix = "bad", plural(f.Failing, "table fails", "tables fail")+" in the newest run of theirs.", "aida sync"
+	case last.Outcome == store.Interrupted:
+		c.State, c.Evidence, c.Fix = "late", "The last run was interrupted.", "aida sync"
+	case last.Outcome == store.Running:
+		c.State, c.Evidence = "good", "A run is on its way."
+	case last.Outcome == store.Failed:
+		c.State, c.Evidence, c.Fix = "bad", "The last run failed.", "aida sync"
+	default:
+		c.State, c.Evidence = "good", "Every table's newest run went well."
+	}
+	if f.Never > 0 && c.State == "good" {
+		c.State, c.Evidence, c.Fix = "late", plural(f.Never, "table has", "tables have")+" no data yet.", "aida sync"
+	}
+	return c
+}
+
+func (p *Portal) addressCheck(*http.Request) Check {
+	if p.secure {
+		return Check{Name: "Address", State: "good", Evidence: "People reach this place at " + p.public.String() + "; cookies are sent over TLS only."}
+	}
+	return Check{Name: "Address", State: "late", Evidence: "People reach this place at " + p.public.String() + ", without TLS. Passwords and cookies can be read on the way.",
+		Fix: "Put a TLS proxy in front, and set public_url to its https address."}
+}
+
+// deliveries is a mailer that knows how its newest letter fared.
+type deliveries interface{ LastDelivery() (ok bool, text string) }
+
+func (p *Portal) mailCheck() Check {
+	if p.o.Mailer == nil || !p.o.Mailer.Configured() {
+		return Check{Name: "Mail", State: "unknown", Evidence: "No mail is configured. Links are printed on the server.", Fix: "Set email.smtp_host in instance.yaml."}
+	}
+	if d, ok := p.o.Mailer.(deliveries); ok {
+		if good, text := d.LastDelivery(); text != "" {
+			c := Check{Name: "Mail", State: "good", Evidence: text}
+			if !good {
+				c.State, c.Fix = "bad", "Check email.smtp_* in instance.yaml, and the log."
+			}
+			return c
+		}
+	}
+	return Check{Name: "Mail", State: "unknown", Evidence: "Configured; no letter was sent since the start."}
+}
+
+func (p *Portal) signInCheck() Check {
+	for _, provider := range p.o.Providers {
+		if b := provider.Button(); b.Text != "" || b.Form != nil {
+			return Check{Name: "Sign-in", State: "good", Evidence: "People sign in with: " + p.providerNames() + "."}
+		}
+	}
+	return Check{Name: "Sign-in", State: "late", Evidence: "No way to sign in is configured; only printed links work.", Fix: "aida analyst link you@example.com"}
+}
+
+func (p *Portal) providerNames() (names string) {
+	for _, provider := range p.o.Providers {
+		if b := provider.Button(); b.Text != "" || b.Form != nil {
+			if names != "" {
+				names += ", "
+			}
+			names += provider.Name()
+		}
+	}
+	return names
+}
