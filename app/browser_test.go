@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
@@ -69,8 +71,16 @@ func run(t *testing.T, args ...string) *appliance {
 	return a
 }
 
-// browser opens Chromium with a fresh profile.
-func browser(t *testing.T) context.Context {
+// tab is one page of a browser with a fresh profile, and what its console complained about.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu         sync.Mutex
+	complaints []string
+}
+
+func browser(t *testing.T) *tab {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -82,34 +92,83 @@ func browser(t *testing.T) context.Context {
 	if path == "" {
 		t.Fatal("the browser tests need Chromium: `make clients` installs it")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(cancel)
-	if err := chromedp.Run(ctx); err != nil {
+	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("Chromium did not start: %v", err)
 	}
-	return ctx
+	b := &tab{t: t, ctx: ctx}
+	messages := chromedp.Console(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == "error" || m.Type == "warning" {
+				b.mu.Lock()
+				b.complaints = append(b.complaints, m.String()+" at "+m.URL)
+				b.mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return b
 }
 
-func do(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
-	t.Helper()
-	turn, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if err := chromedp.Run(turn, actions...); err != nil {
-		var where, text string
-		_ = chromedp.Run(ctx, chromedp.Location(&where), chromedp.Text("body", &text))
-		t.Fatalf("%v\nat %s:\n%.600s", err, where, text)
+// quiet tells whether the console complained of anything since the last time.
+func (b *tab) quiet(where string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		b.t.Errorf("%s: the console says: %s", where, c)
 	}
+	b.complaints = nil
+}
+
+// do takes steps in the page; a step that fails tells where the page was.
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	turn, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Do(turn, steps...); err != nil {
+		where, _ := chromedp.Run(b.ctx, chromedp.Location())
+		text, _ := chromedp.Run(b.ctx, chromedp.Text("body"))
+		b.t.Fatalf("%v\nat %s:\n%.800s", err, where, text)
+	}
+}
+
+// visit opens a page and waits until it stands.
+func (b *tab) visit(url string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible("main"))
+}
+
+func get[T any](b *tab, a chromedp.Action[T]) T {
+	b.t.Helper()
+	turn, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(turn, a)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+// text is what a person reads.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return get(b, chromedp.Text(selector))
 }
 
 // shots keeps pictures of the page where AIDA_SHOTS says: light and dark, wide and as on a phone.
-func shots(t *testing.T, ctx context.Context, name string) {
-	t.Helper()
+func (b *tab) shots(name string) {
+	b.t.Helper()
 	dir := os.Getenv("AIDA_SHOTS")
 	if dir == "" {
 		return
@@ -117,15 +176,19 @@ func shots(t *testing.T, ctx context.Context, name string) {
 	for _, v := range []struct {
 		name, scheme string
 		wide         int64
-		phone        bool
-	}{{"light", "light", 1280, false}, {"dark", "dark", 1280, false}, {"phone", "light", 390, true}} {
-		var png []byte
-		do(t, ctx, emulation.SetDeviceMetricsOverride(v.wide, 844, 1, v.phone),
-			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}}),
-			chromedp.Sleep(150*time.Millisecond), chromedp.FullScreenshot(&png, 100))
-		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), png, 0o644); err != nil {
-			t.Fatal(err)
+	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}} {
+		b.do(chromedp.EmulateViewport(v.wide, 844), b.scheme(v.scheme), chromedp.Sleep(200*time.Millisecond))
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), get(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
+			b.t.Fatal(err)
 		}
 	}
-	do(t, ctx, emulation.ClearDeviceMetricsOverride(), emulation.SetEmulatedMedia())
+	b.do(chromedp.EmulateReset(), b.scheme(""))
+}
+
+func (b *tab) scheme(name string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		p := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}}
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, p)
+		return err
+	})
 }
