@@ -48,16 +48,16 @@ func (v progress) Step() int {
 
 type connectView struct {
 	progress
-	Keys              []keyView
-	SSH               SSH
-	HostFingerprint   string
-	User              string
-	Wrong, Text       string // what was pasted and why it was refused
-	Unix, Windows     string // one-line commands with their token, when asked for
-	Expires           time.Duration
-	Alias             string
-	Config, Sftp      string
-	Rsync, ClaudeText string
+	Keys                        []keyView
+	SSH                         SSH
+	HostFingerprint             string
+	User                        string
+	Wrong, Text                 string // what was pasted and why it was refused
+	Unix, Windows               string // one-line commands with their token, when asked for
+	Expires                     time.Duration
+	Alias                       string
+	Config, ConfigWindows, Sftp string
+	Rsync, ClaudeText           string
 }
 
 type keyView struct {
@@ -97,7 +97,9 @@ func (p *Portal) showConnect(w http.ResponseWriter, r *http.Request, status int,
 	if v.SSH.Port != "22" {
 		known = "[" + v.SSH.Host + "]:" + v.SSH.Port
 	}
-	v.Config = fmt.Sprintf("mkdir -p ~/.ssh && printf '\\nHost %s\\n  HostName %s\\n  Port %s\\n  User %s\\n  IdentityFile ~/.ssh/aida\\n' >> ~/.ssh/config && printf '%%s\\n' '%s %s' >> ~/.ssh/known_hosts",
+	v.Config = fmt.Sprintf("mkdir -p ~/.ssh\n{ printf '\\nHost %[1]s\\n  HostName %[2]s\\n  Port %[3]s\\n  User %[4]s\\n'; test ! -f ~/.ssh/aida || echo '  IdentityFile ~/.ssh/aida'; } >> ~/.ssh/config\necho '%[5]s %[6]s' >> ~/.ssh/known_hosts",
+		sshAlias, v.SSH.Host, v.SSH.Port, v.User, known, v.SSH.Key)
+	v.ConfigWindows = fmt.Sprintf("mkdir -Force ~/.ssh | Out-Null\nAdd-Content ~/.ssh/config \"`nHost %[1]s`n  HostName %[2]s`n  Port %[3]s`n  User %[4]s\"\nif (Test-Path ~/.ssh/aida) { Add-Content ~/.ssh/config \"  IdentityFile ~/.ssh/aida\" }\nAdd-Content ~/.ssh/known_hosts '%[5]s %[6]s'",
 		sshAlias, v.SSH.Host, v.SSH.Port, v.User, known, v.SSH.Key)
 	v.Sftp = "sftp " + sshAlias
 	v.Rsync = "rsync -a --partial " + sshAlias + ":server/ server/"

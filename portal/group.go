@@ -53,7 +53,7 @@ func (p *Portal) group(w http.ResponseWriter, r *http.Request) error {
 	if v.Granted, err = p.store.GroupGrants(r.Context(), v.Name); err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "group", page{Title: v.Name, Lede: "A group of people that data is granted to.", Data: v})
+	return p.render(w, r, http.StatusOK, "group", page{Title: v.Name, Lede: "A group of people that data is granted to.", Crumbs: []crumb{{"People", "/admin/people"}}, Data: v})
 }
 
 func (p *Portal) setGroupGrants(w http.ResponseWriter, r *http.Request) error {

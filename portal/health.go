@@ -2,6 +2,7 @@ package portal
 
 import (
 	"net/http"
+	"net/netip"
 
 	"aida/portal/route"
 	"aida/store"
@@ -33,7 +34,7 @@ func (p *Portal) checks(r *http.Request) ([]Check, error) {
 		return nil, err
 	}
 	out = append(out, syncCheck(f, runs))
-	out = append(out, p.addressCheck(r), p.mailCheck(), p.signInCheck())
+	out = append(out, p.addressCheck(), p.mailCheck(), p.signInCheck())
 	if p.o.Checks != nil {
 		out = append(out, p.o.Checks(ctx)...)
 	}
@@ -81,12 +82,18 @@ func syncCheck(f store.Freshness, runs []store.Run) Check {
 	return c
 }
 
-func (p *Portal) addressCheck(*http.Request) Check {
-	if p.secure {
-		return Check{Name: "Address", State: "good", Evidence: "People reach this place at " + p.public.String() + "; cookies are sent over TLS only."}
+func (p *Portal) addressCheck() Check {
+	c := Check{Name: "Address", State: "good", Evidence: "People reach this place at " + p.public.String() + "; cookies are sent over TLS only."}
+	ip, err := netip.ParseAddr(p.public.Hostname())
+	switch {
+	case p.secure:
+	case err == nil && ip.IsLoopback():
+		c.Evidence = "This place is reached at " + p.public.String() + ", on this machine alone."
+	default:
+		c.State, c.Fix = "bad", "Put a TLS proxy in front, and set public_url to its https address."
+		c.Evidence = "People reach this place at " + p.public.String() + ", without TLS: passwords and cookies can be read on the way."
 	}
-	return Check{Name: "Address", State: "late", Evidence: "People reach this place at " + p.public.String() + ", without TLS. Passwords and cookies can be read on the way.",
-		Fix: "Put a TLS proxy in front, and set public_url to its https address."}
+	return c
 }
 
 // deliveries is a mailer that knows how its newest letter fared.

@@ -82,7 +82,9 @@ func (p *Portal) home(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	v.All = len(v.Tables)
-	slices.SortStableFunc(v.Tables, func(x, y homeTable) int { return y.SyncedAt.Compare(x.SyncedAt) })
+	slices.SortStableFunc(v.Tables, func(x, y homeTable) int {
+		return y.SyncedAt.Truncate(time.Minute).Compare(x.SyncedAt.Truncate(time.Minute))
+	})
 	if len(v.Tables) > homeTables {
 		v.Tables, v.More = v.Tables[:homeTables], len(v.Tables)-homeTables
 	}

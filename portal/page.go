@@ -17,11 +17,15 @@ import (
 // page is what a handler says about the page that it shows.
 type page struct {
 	Title  string
-	Lede   string // one sentence below the title
-	Bare   bool   // one narrow column without navigation, as for signing in
-	Script string // a module of static/js besides the one that every page has
+	Lede   string  // one sentence below the title
+	Crumbs []crumb // the pages above this one
+	Bare   bool    // one narrow column without navigation, as for signing in
+	Script string  // a module of static/js besides the one that every page has
 	Data   any
 }
+
+// crumb is a link to a page above.
+type crumb struct{ Name, Path string }
 
 // view is what a template sees.
 type view struct {

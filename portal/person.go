@@ -90,7 +90,7 @@ func (p *Portal) person(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "person", page{Title: v.Display, Lede: v.Name, Data: v})
+	return p.render(w, r, http.StatusOK, "person", page{Title: v.Display, Crumbs: []crumb{{"People", "/admin/people"}}, Data: v})
 }
 
 func personPath(name string) string { return "/admin/people/" + url.PathEscape(name) }
@@ -241,7 +241,7 @@ func (p *Portal) askRemove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "remove", page{Title: "Remove " + v.Display + "?", Lede: "This is what it cuts.", Data: v})
+	return p.render(w, r, http.StatusOK, "remove", page{Title: "Remove " + v.Display + "?", Lede: "This is what it cuts.", Crumbs: []crumb{{"People", "/admin/people"}, {v.Display, personPath(v.Name)}}, Data: v})
 }
 
 func (p *Portal) removePerson(w http.ResponseWriter, r *http.Request) error {
