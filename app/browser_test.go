@@ -28,8 +28,8 @@ type appliance struct {
 	Binary  string `json:"-"`
 }
 
-// run starts the real binary and ends it with the test.
-func run(t *testing.T, args ...string) *appliance {
+// startAida starts the real binary and ends it with the test.
+func startAida(t *testing.T, args ...string) *appliance {
 	t.Helper()
 	a := &appliance{Dir: t.TempDir()}
 	var err error
@@ -149,7 +149,7 @@ func (b *tab) visit(url string) {
 	b.do(chromedp.Navigate(url), chromedp.WaitVisible("main"))
 }
 
-func get[T any](b *tab, a chromedp.Action[T]) T {
+func ofPage[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
 	turn, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
@@ -163,7 +163,7 @@ func get[T any](b *tab, a chromedp.Action[T]) T {
 // text is what a person reads.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
-	return get(b, chromedp.Text(selector))
+	return ofPage(b, chromedp.Text(selector))
 }
 
 // shots keeps pictures of the page where AIDA_SHOTS says: light and dark, wide and as on a phone.
@@ -178,7 +178,7 @@ func (b *tab) shots(name string) {
 		wide         int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}} {
 		b.do(chromedp.EmulateViewport(v.wide, 844), b.scheme(v.scheme), chromedp.Sleep(200*time.Millisecond))
-		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), get(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), ofPage(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
 			b.t.Fatal(err)
 		}
 	}
