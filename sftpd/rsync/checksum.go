@@ -10,7 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/zeebo/xxh3"
-	"golang.org/x/crypto/md4" //nolint:staticcheck // protocols before 30 know no other
+	"golang.org/x/crypto/md4" //lint:ignore SA1019 protocols before 30 know no other
 )
 
 // algorithm is a strong checksum. Those of blocks are seeded, those of whole files are not, except MD4 before protocol 30.

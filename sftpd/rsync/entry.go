@@ -36,9 +36,8 @@ type entry struct {
 	implied bool // a folder that is only on the way to something
 	skip    bool // a repeated name: it keeps its index and is nothing else
 
-	link      uint64 // with --hard-links: number of the group, from 1
-	linkFirst *entry
-	dev, ino  uint64
+	link     uint64 // with --hard-links: number of the group, from 1
+	dev, ino uint64
 }
 
 func (e *entry) isDir() bool  { return e.mode&modeType == modeDir }

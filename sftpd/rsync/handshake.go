@@ -219,5 +219,3 @@ func (s *session) fromClient(code byte, payload []byte) error {
 	}
 	return nil
 }
-
-func (s *session) notSent(ndx int32) error { return nil }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -28,15 +29,15 @@ func remoteShell(words []string) int {
 	if os.Getenv("RSYNC_TEST_READONLY") != "" {
 		srv.Sink = nil
 	}
-	return srv.Serve(context.Background(), strings.Join(words, " "), stdio{os.Stdin, os.Stdout}, os.Stderr)
+	_ = syscall.SetNonblock(0, true) // so that Close ends a read
+	conn := stdio{os.NewFile(0, "stdin"), os.Stdout}
+	return srv.Serve(context.Background(), strings.Join(words, " "), conn, os.Stderr)
 }
 
 type stdio struct {
-	io.Reader
+	io.ReadCloser
 	io.Writer
 }
-
-func (stdio) Close() error { return os.Stdin.Close() }
 
 // peer makes a shell script that stands for ssh: to our server, or to the installed rsync.
 func peer(t testing.TB, root string, ours bool) string {

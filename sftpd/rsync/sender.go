@@ -98,8 +98,6 @@ type sender struct {
 	*session
 	list    []*entry
 	out     tokenWriter
-	redo    []bool
-	asked   []bool
 	errorAt int32 // I/O error that the client knows of
 	window  []byte
 	head    []byte

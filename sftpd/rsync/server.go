@@ -148,6 +148,7 @@ type session struct {
 	partly      atomic.Bool // something was left out, and the client was told
 	delLimit    atomic.Bool
 	established atomic.Bool
+	lost        func(ndx int32) // takes files that the sender cannot send
 	timedOut    atomic.Bool
 }
 

@@ -35,15 +35,16 @@ func (f *feed) start(decode func() error) {
 }
 
 func (f *feed) wait() error {
-	for len(f.in) == 0 {
-		if f.restart {
+	for {
+		switch {
+		case f.restart:
 			return errRestart
-		}
-		if !f.yield(nil) {
+		case len(f.in) > 0:
+			return nil
+		case !f.yield(nil):
 			return errStopped
 		}
 	}
-	return nil
 }
 
 func (f *feed) Read(p []byte) (int, error) {
@@ -110,8 +111,8 @@ func newInflater(s *session) *inflater {
 func (f *inflater) decode() error {
 	var r io.ReadCloser
 	for {
+		f.restart = false
 		if err := f.wait(); errors.Is(err, errRestart) {
-			f.restart = false
 			continue
 		} else if err != nil {
 			return err
