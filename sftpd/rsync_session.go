@@ -1,6 +1,7 @@
 package sftpd
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"strings"
@@ -21,7 +22,7 @@ func (s *Server) rsync(sess ssh.Session, c *conn, command string) int {
 	}
 	user := c.identity.Load().user
 	rt := rsyncTree{t, &s.digests}
-	srv := &rsync.Server{Source: rt, ReadOnly: func(name string) error { return readOnly(t, name) }, Log: s.o.Log.With("user", user.Name)}
+	srv := &rsync.Server{Source: rt, Sink: rt, Refuse: func(name string, deletes bool) error { return refusePush(t, name, deletes) }, Log: s.o.Log.With("user", user.Name)}
 	code := srv.Serve(sess.Context(), command, sess, sess.Stderr())
 	if code == rsync.ExitOK && strings.Contains(command, " --sender ") {
 		if err := s.o.Store.MarkSync(sess.Context(), user.ID); err != nil {
@@ -31,10 +32,15 @@ func (s *Server) rsync(sess ssh.Session, c *conn, command string) int {
 	return code
 }
 
-// readOnly says why a destination cannot be pushed to. The root can, for the few files of it that are written.
-func readOnly(t *tree.Tree, name string) error {
-	if p := tree.Clean(name); p != "/" {
+// refusePush says why a destination cannot be pushed to. The root can, for the few files of it that are written; but a mirror
+// into it would empty the person's folder.
+func refusePush(t *tree.Tree, name string, deletes bool) error {
+	p := tree.Clean(name)
+	switch {
+	case p != "/":
 		return t.Writable(p)
+	case deletes:
+		return errors.New("push with --delete into a folder of user/, not into the root")
 	}
 	return nil
 }
@@ -73,6 +79,14 @@ func (r rsyncTree) SetMode(name string, mode fs.FileMode) error {
 }
 func (r rsyncTree) SetTime(name string, mtime time.Time) error {
 	return r.t.Set("/"+name, tree.Attributes{Mtime: &mtime})
+}
+
+// TempDir keeps unfinished files out of the root, where only a few names can be written.
+func (rsyncTree) TempDir(dir string) string {
+	if dir == "." {
+		return "user"
+	}
+	return dir
 }
 
 // Hashes are the digests that are kept; clients agree to the first that they know.

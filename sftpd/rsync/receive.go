@@ -129,8 +129,8 @@ func (x *receiver) destination() error {
 	}
 	slash := strings.HasSuffix(arg, "/") && arg != "/"
 	at := cleanRel(arg)
-	if x.ReadOnly != nil {
-		if err := x.ReadOnly(at); err != nil {
+	if x.Refuse != nil {
+		if err := x.Refuse(at, x.o.delete != deleteNever); err != nil {
 			return &refusal{fmt.Sprintf("%q cannot be written to: %s", clip(at), rootCause(err)), ExitFileIO}
 		}
 	}

@@ -82,6 +82,12 @@ type LinkTimer interface {
 	SetLinkTime(name string, mtime time.Time) error
 }
 
+// TempDirs is a Sink with folders in which only certain names may stand: TempDir says where the unfinished files of a folder go,
+// from where they can be renamed into it.
+type TempDirs interface {
+	TempDir(dir string) string
+}
+
 // Writable is an open file of a Sink.
 type Writable interface {
 	io.ReaderAt
@@ -97,8 +103,8 @@ type Server struct {
 	Sink   Sink
 	Log    *slog.Logger
 
-	// ReadOnly, when set, is why a name may not be written to, or nil. It is asked before a push begins.
-	ReadOnly func(name string) error
+	// Refuse, when set, is why a destination may not be pushed to, or nil; with deletes, what the client has not would go from it.
+	Refuse func(name string, deletes bool) error
 
 	MaxFiles  int           // in a list; 2 million when zero
 	Handshake time.Duration // for a client to say what it wants; 30 s when zero

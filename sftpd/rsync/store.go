@@ -233,14 +233,16 @@ func (st *storer) put(p []byte) {
 
 // createTemp opens a hidden file beside the one that it will become.
 func (x *receiver) createTemp(name string) (temp string, out Writable, err error) {
-	dir, base := path.Split(name)
-	base = strings.TrimPrefix(base, ".")
+	dir, base := path.Dir(name), strings.TrimPrefix(path.Base(name), ".")
+	if t, ok := x.Sink.(TempDirs); ok {
+		dir = t.TempDir(dir)
+	}
 	for len(base) > 255-8 {
 		_, size := utf8.DecodeLastRuneInString(base)
 		base = base[:len(base)-size]
 	}
 	for range 20 {
-		temp = dir + "." + base + "." + randomName()
+		temp = path.Join(dir, "."+base+"."+randomName())
 		out, err = x.Sink.Create(temp, os.O_CREATE|os.O_EXCL)
 		if !errors.Is(err, fs.ErrExist) {
 			break
