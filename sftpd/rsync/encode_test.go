@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"bufio"
 	"bytes"
 	"math"
 	"math/rand/v2"
@@ -8,9 +9,7 @@ import (
 )
 
 func readerOf(b []byte) *reader {
-	r := newReader(bytes.NewReader(b))
-	r.proto = 31
-	return r
+	return &reader{br: bufio.NewReaderSize(bytes.NewReader(b), 64), src: &input{}, ndx: newNdxState(), proto: 31}
 }
 
 func TestNumbersAreCodedAsRecorded(t *testing.T) {
