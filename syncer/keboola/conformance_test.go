@@ -54,7 +54,7 @@ func world(t *testing.T, o keboolatest.Options) *sourcetest.World {
 	w.Spoil = func(testing.TB) []string {
 		w.Put(t, sourcetest.Rows(6000, "a"))
 		stack.Inject(keboolatest.Fault{Call: "slice", Short: 40, Times: -1})
-		return []string{orders + "/", "the slice is damaged"}
+		return []string{"slice ", " is damaged"}
 	}
 	w.Secrets = []string{stack.Token().Reveal(), "sig=", "Signature=", "ya29."}
 	return w

@@ -1,8 +1,6 @@
 package keboola
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -10,16 +8,12 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 
 	"aida/syncer/columnar"
 	"aida/syncer/lake"
 	"aida/syncer/source"
 
-	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -34,14 +28,6 @@ type data struct {
 
 	dir    string // of the spooled slices; "" until they were fetched
 	slices []*spooled
-}
-
-// spooled is a slice on disk.
-type spooled struct {
-	name string
-	path string
-	size int64
-	read atomic.Int64
 }
 
 // WriteParquet exports the rows, fetches the export into scratch and converts it.
@@ -73,11 +59,8 @@ func (d *data) csv() *columnar.CSV {
 		// Snowflake writes every text in quotes, and a null either as nothing or, by default, as \N without them.
 		c.Dialect.NullTokens = []string{`\N`}
 	}
-	for _, s := range d.slices {
-		c.Inputs = append(c.Inputs, columnar.Input{Name: s.name, Open: s.open, Consumed: s.read.Load})
-	}
-	if len(c.Inputs) == 0 {
-		c.Inputs = []columnar.Input{{Name: d.detail.ID, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(nil)), nil }}}
+	for _, g := range groups(d.slices) {
+		c.Inputs = append(c.Inputs, columnar.Input{Name: g.name(d.detail.ID), Open: g.open, Consumed: g.consumed})
 	}
 	return c
 }
@@ -130,7 +113,7 @@ func (d *data) spool(ctx context.Context, p *progress) error {
 			break
 		}
 		g.Go(func() error {
-			s := &spooled{name: d.detail.ID + "/" + path.Base(place.Key), path: filepath.Join(dir, fmt.Sprintf("%06d", i))}
+			s := &spooled{name: place.Key, path: filepath.Join(dir, fmt.Sprintf("%06d", i))}
 			slices[i] = s
 			if err := s.fetch(gctx, a, place, p.fetched); err != nil {
 				return fmt.Errorf("slice %d of %d: %w", i+1, len(places), err)
@@ -175,56 +158,6 @@ func (s *spooled) fetch(ctx context.Context, a *access, p place, got func(int64)
 	return errors.Join(err, f.Close())
 }
 
-// open gives the slice's text. Whether it is compressed is told by its first bytes, not by its name.
-func (s *spooled) open(context.Context) (io.ReadCloser, error) {
-	f, err := os.Open(s.path)
-	if err != nil {
-		return nil, fmt.Errorf("keboola: %w", err)
-	}
-	s.read.Store(0)
-	head := bufio.NewReaderSize(&counted{f, &s.read}, 1<<16)
-	magic, err := head.Peek(2)
-	if err != nil && err != io.EOF {
-		return nil, errors.Join(fmt.Errorf("keboola: %s: %w", s.name, err), f.Close())
-	}
-	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) { // RFC 1952
-		return &stream{head, s.name, f}, nil
-	}
-	z, err := gzip.NewReader(head)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("keboola: %s: %w", s.name, err), f.Close())
-	}
-	return &stream{z, s.name, f}, nil
-}
-
-// stream is a slice's text with the file behind it.
-type stream struct {
-	io.Reader
-	name string
-	f    *os.File
-}
-
-func (s *stream) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("keboola: %s: the slice is damaged: %w", s.name, err)
-	}
-	return n, err
-}
-
-func (s *stream) Close() error { return s.f.Close() }
-
-type counted struct {
-	r io.Reader
-	n *atomic.Int64
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
-	return n, err
-}
-
 // fileSink is a file that a download is written to.
 type fileSink struct{ f *os.File }
 
@@ -242,65 +175,4 @@ func (s *fileSink) Reset() error {
 	}
 	_, err := s.f.Seek(0, io.SeekStart)
 	return err
-}
-
-// progress makes one measure of the download and the conversion: each is half of what Result.Size announced. When that
-// is not known, it is the bytes that went through.
-type progress struct {
-	d    *data
-	tell func(bytes, rows int64) // may be nil
-
-	mu    sync.Mutex
-	bytes int64 // fetched
-	total int64 // to fetch; 0 = not known
-	told  int64
-}
-
-func (p *progress) expect(f *file) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f.SizeBytes != nil {
-		p.total = *f.SizeBytes
-	}
-}
-
-func (p *progress) fetched(n int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.bytes += n
-	if p.d.size < 0 {
-		p.say(p.bytes, 0)
-	} else {
-		p.say(p.share(p.bytes, p.total), 0)
-	}
-}
-
-func (p *progress) converted(consumed, rows int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var spooled int64
-	for _, s := range p.d.slices {
-		spooled += s.size
-	}
-	if p.d.size < 0 {
-		p.say(spooled+consumed, rows)
-	} else {
-		p.say(p.d.size/2+p.share(consumed, spooled), rows)
-	}
-}
-
-// say never goes back: a slice that is fetched anew, or text that is read again, counts as done already.
-func (p *progress) say(bytes, rows int64) {
-	if p.told = max(p.told, bytes); p.tell != nil {
-		p.tell(p.told, rows)
-	}
-}
-
-// share is the part of half the announced size that done of total stands for.
-func (p *progress) share(done, total int64) int64 {
-	half := p.d.size / 2
-	if total <= 0 {
-		return min(done, half)
-	}
-	return int64(float64(half) * min(float64(done)/float64(total), 1))
 }
