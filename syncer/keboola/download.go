@@ -2,11 +2,11 @@ package keboola
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -154,19 +154,16 @@ func (t *transfer) refused(ctx context.Context, resp *http.Response, round int) 
 	return &temporary{err: err}
 }
 
+var codes = regexp.MustCompile(`<Code>([A-Za-z]{1,60})</Code>`)
+
 // errorCode is the code in the XML of an error, such as ExpiredToken. Nothing else of such an answer is shown: Amazon's
 // and Azure's repeat the signature.
 func errorCode(resp *http.Response) string {
-	var e struct{ Code string }
-	if xml.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&e) != nil || len(e.Code) > 60 || strings.ContainsFunc(e.Code, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) {
-		return ""
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // a part may have the code
+	if m := codes.FindSubmatch(body); m != nil {
+		return " " + string(m[1])
 	}
-	if e.Code == "" {
-		return ""
-	}
-	return " " + e.Code
+	return ""
 }
 
 // again begins the object anew with the next try.

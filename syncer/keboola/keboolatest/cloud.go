@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -161,7 +162,7 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(problem.status)
 		// as the clouds do, the answer repeats what was sent
 		fmt.Fprintf(w, "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>%s</Code><Message>no</Message><StringToSign>%s %s</StringToSign></Error>",
-			problem.code, r.URL.RawQuery, r.Header.Get("Authorization"))
+			problem.code, html.EscapeString(r.URL.RawQuery), html.EscapeString(r.Header.Get("Authorization")))
 		return
 	case !found:
 		http.Error(w, "<Error><Code>NoSuchKey</Code></Error>", http.StatusNotFound)
