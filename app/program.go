@@ -17,6 +17,7 @@ import (
 	"aida/sftpd/tree"
 	"aida/store"
 	"aida/syncer"
+	"aida/syncer/bigquery"
 	"aida/syncer/csv"
 	"aida/syncer/datadoc"
 	"aida/syncer/keboola"
@@ -52,7 +53,7 @@ func openProgram(ctx context.Context, cfg *config.Config, doc *datadoc.Doc, log 
 	if err != nil {
 		return nil, errors.Join(err, p.store.Close())
 	}
-	sources, err := connectors(cfg)
+	sources, err := connectors(cfg, log)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -71,7 +72,7 @@ func (p *program) close() error {
 }
 
 // connectors is the one list of connectors.
-func connectors(cfg *config.Config) (map[string]source.Source, error) {
+func connectors(cfg *config.Config, log *slog.Logger) (map[string]source.Source, error) {
 	c := cfg.DataSource.CSV
 	files, err := csv.New(csv.Options{Root: c.Root, OnBadRow: c.OnBadRow, Format: datadoc.CSVOptions{
 		Delimiter: c.Delimiter, Quote: c.Quote, Header: c.Header, Encoding: c.Encoding, NullValues: c.NullValues, Decimal: c.Decimal,
@@ -79,7 +80,13 @@ func connectors(cfg *config.Config) (map[string]source.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []source.Source{files}
+	b := cfg.DataSource.BigQuery
+	warehouse, err := bigquery.New(bigquery.Options{Project: b.Project, Location: b.Location, CredentialsFile: b.CredentialsFile, MaxBytes: int64(b.MaxBytes),
+		Endpoint: b.Endpoint, StorageEndpoint: b.StorageEndpoint, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	all := []source.Source{files, warehouse}
 	if hasKeboola(cfg) {
 		project, err := keboolaSource(cfg)
 		if err != nil {

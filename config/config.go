@@ -121,7 +121,7 @@ func Defaults() *Config {
 		SSH:        SSH{IdleTimeout: Duration(30 * time.Minute), LoginTimeout: Duration(20 * time.Second), Drain: Duration(30 * time.Second), MaxPerUser: 20, MaxPerAddress: 50, MaxConnections: 1000},
 		Schedule:   Schedule{TimeZone: "UTC"},
 		LogLevel:   "info",
-		DataSource: DataSource{CSV: CSV{Root: "."}},
+		DataSource: DataSource{CSV: CSV{Root: "."}, BigQuery: BigQuery{MaxBytes: 1 << 40}},
 		Email:      Email{FromAddress: "noreply@example.com", FromName: "AI Data Analyst", SMTPPort: 587},
 		Desktop:    Desktop{JWTIssuer: "data-analyst", URLScheme: "data-analyst"},
 		Profiler: Profiler{SampleSize: 500_000, MaxCategoricalDistinct: 50, TopValuesLimit: 10, HistogramBins: 15, SampleRowsLimit: 5,

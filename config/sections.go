@@ -155,10 +155,14 @@ type Keboola struct {
 	ProjectID    string `yaml:"project_id"`
 }
 
-// BigQuery is the project that runs and pays for queries.
+// BigQuery is the project that runs and pays for queries, and what a read of a table may take.
 type BigQuery struct {
-	Project  string `yaml:"project"`
-	Location string `yaml:"location"`
+	Project         string `yaml:"project"`
+	Location        string `yaml:"location"`
+	CredentialsFile string `yaml:"credentials_file"` // key of a service account; "" = application default credentials
+	MaxBytes        Size   `yaml:"max_bytes"`        // 0 = no limit
+	Endpoint        string `yaml:"endpoint"`
+	StorageEndpoint string `yaml:"storage_endpoint"`
 }
 
 // OpenMetadata is an optional catalog that descriptions come from.

@@ -28,7 +28,7 @@ type Arrow struct {
 }
 
 // ArrowColumn is a column of the file and where its values come from. Without Text the Arrow type must be the natural one
-// of Type: Int64, Float64, Bool, String, Date32, Timestamp and Time64 in microseconds, Decimal128 of the same scale.
+// of Type: Int64, Float64, Bool, String, Date32, Timestamp and Time64 in microseconds; or a decimal, whose values must fit.
 type ArrowColumn struct {
 	Column
 	From     string // the record's field; "" = Name

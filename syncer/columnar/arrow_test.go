@@ -230,7 +230,7 @@ func TestArrowValuesThatDoNotFitAreTold(t *testing.T) {
 		"column nosuch: the source sent 0 fields of this name":           {column: col("nosuch", "int64")},
 		"the column is required":                                         {column: ArrowColumn{Column: Column{Name: "paid", Type: typ(t, "bool")}, Required: true}},
 		"-698.000004886 does not fit decimal(9,9)":                       {column: col("price", "decimal(9,9)")},
-		"which are no decimal(38,2)":                                     {column: col("price", "decimal(38,2)")},
+		"-698.000004886 does not fit decimal(38,2)":                      {column: col("price", "decimal(38,2)")},
 		`column s: "�" is not valid UTF-8 text`:                          {column: col("s", "string"), record: invalid},
 		`column id: "4.5" is not a int64`:                                {column: ArrowColumn{Column: Column{Name: "id", Type: typ(t, "int64")}, Text: text("4.5")}},
 		"an empty text is not a date":                                    {column: ArrowColumn{Column: Column{Name: "id", Type: typ(t, "date")}, Text: text("")}},

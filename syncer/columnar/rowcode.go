@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/decimal256"
 )
 
 // A row between an Arrow record and a row group is a run of bytes: for each column a 0 for null, or a 1 and the value as
@@ -82,8 +83,12 @@ func valueReader(c ArrowColumn, values arrow.Array) (cellReader, error) {
 			return func(to []byte, row int) ([]byte, error) { return appendInt(to, int64(v.Value(row))), nil }, nil
 		}
 	case *array.Decimal128:
-		if t := v.DataType().(*arrow.Decimal128Type); c.Type.Kind == Decimal && int(t.Scale) == c.Type.Scale {
-			return func(to []byte, row int) ([]byte, error) { return appendDecimal(to, v.Value(row), c.Type) }, nil
+		if scale := v.DataType().(*arrow.Decimal128Type).Scale; c.Type.Kind == Decimal {
+			return func(to []byte, row int) ([]byte, error) { return appendDecimal(to, v.Value(row), scale, c.Type) }, nil
+		}
+	case *array.Decimal256:
+		if scale := v.DataType().(*arrow.Decimal256Type).Scale; c.Type.Kind == Decimal {
+			return func(to []byte, row int) ([]byte, error) { return appendDecimal256(to, v.Value(row), scale, c.Type) }, nil
 		}
 	}
 	return nil, unfit
@@ -154,10 +159,28 @@ func appendText[T string | []byte](to []byte, v T) ([]byte, error) {
 	return to, nil
 }
 
-func appendDecimal(to []byte, v decimal128.Num, t Type) ([]byte, error) {
-	if !v.FitsInPrecision(int32(t.Precision)) {
-		return to, fmt.Errorf("%s does not fit %s", v.ToString(int32(t.Scale)), t)
+// appendDecimal256 takes values that fit, at the scale of their type, into 38 digits.
+func appendDecimal256(to []byte, v decimal256.Num, scale int32, t Type) ([]byte, error) {
+	exact, err := v, error(nil)
+	if int(scale) != t.Scale {
+		exact, err = v.Rescale(scale, int32(t.Scale))
 	}
+	if err != nil || !exact.FitsInPrecision(int32(t.Precision)) {
+		return to, fmt.Errorf("%s does not fit %s", v.ToString(scale), t)
+	}
+	return appendDecimal(to, decimal128.FromBigInt(exact.BigInt()), int32(t.Scale), t)
+}
+
+// appendDecimal keeps a value exactly or not at all.
+func appendDecimal(to []byte, v decimal128.Num, scale int32, t Type) ([]byte, error) {
+	exact, err := v, error(nil)
+	if int(scale) != t.Scale {
+		exact, err = v.Rescale(scale, int32(t.Scale))
+	}
+	if err != nil || !exact.FitsInPrecision(int32(t.Precision)) {
+		return to, fmt.Errorf("%s does not fit %s", v.ToString(scale), t)
+	}
+	v = exact
 	if t.Precision <= smallDigits {
 		return appendInt(to, int64(v.LowBits())), nil
 	}

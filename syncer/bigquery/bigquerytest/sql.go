@@ -1,0 +1,419 @@
+package bigquerytest
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// select runs SELECT `a`, `b` FROM `p`.`d`.`t` [WHERE condition]: the only form that the connector writes.
+func (s *Server) selectRows(query string) (Table, error) {
+	p, err := newParser(query)
+	if err != nil {
+		return Table{}, err
+	}
+	var names []string
+	if err := p.expect("SELECT"); err != nil {
+		return Table{}, err
+	}
+	for {
+		name, err := p.name()
+		if err != nil {
+			return Table{}, err
+		}
+		names = append(names, name)
+		if p.take() != "," {
+			p.at--
+			break
+		}
+	}
+	if err := p.expect("FROM"); err != nil {
+		return Table{}, err
+	}
+	var parts []string
+	for range 3 {
+		part, err := p.name()
+		if err != nil {
+			return Table{}, err
+		}
+		parts = append(parts, part)
+		if len(parts) < 3 {
+			if err := p.expect("."); err != nil {
+				return Table{}, err
+			}
+		}
+	}
+	id := strings.Join(parts, ".")
+	t, ok := s.look(id)
+	if !ok {
+		return Table{}, fmt.Errorf("Not found: Table %s", id)
+	}
+	for _, n := range names {
+		if t.index(n) < 0 {
+			return Table{}, fmt.Errorf("Unrecognized name: %s", n)
+		}
+	}
+	if p.done() {
+		return t.ordered(names), nil
+	}
+	if err := p.expect("WHERE"); err != nil {
+		return Table{}, err
+	}
+	t, err = p.where(t)
+	return t.ordered(names), err
+}
+
+// restrict keeps the rows that a condition is true for.
+func (t Table) restrict(condition string) (Table, error) {
+	if condition == "" {
+		return t, nil
+	}
+	p, err := newParser(condition)
+	if err != nil {
+		return t, err
+	}
+	return p.where(t)
+}
+
+func (p *parser) where(t Table) (Table, error) {
+	p.table = t
+	test, err := p.or()
+	if err != nil {
+		return t, err
+	}
+	if !p.done() {
+		return t, fmt.Errorf("Syntax error: Unexpected %q", p.take())
+	}
+	rows := t.Rows
+	t.Rows = nil
+	for _, row := range rows {
+		if v := test(row); v != nil && *v {
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t, nil
+}
+
+func (t Table) index(name string) int {
+	for i, f := range t.Fields {
+		if f.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// ordered gives columns in the order of a SELECT list.
+func (t Table) ordered(names []string) Table {
+	fields, rows := t.Fields, t.Rows
+	t.Fields, t.Rows = nil, nil
+	for _, n := range names {
+		for _, f := range fields {
+			if f.Name == n {
+				t.Fields = append(t.Fields, f)
+			}
+		}
+	}
+	for _, row := range rows {
+		var cells []any
+		for _, n := range names {
+			cells = append(cells, row[slices.IndexFunc(fields, func(f *fieldSchema) bool { return f.Name == n })])
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
+}
+
+var tokens = regexp.MustCompile("(?s)^(\\s+|--[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|/\\*.*?\\*/)|^(`(?:[^`\\\\]|\\\\.)*`|'(?:[^'\\\\]|\\\\.)*'|>=|<=|!=|<>|[0-9]+(?:\\.[0-9]*)?(?:e[+-]?[0-9]+)?|[A-Za-z_][A-Za-z_0-9]*|.)")
+
+// parser reads conditions: comparisons of a column with a literal of its own type, IN, IS NULL, AND, OR, NOT, parentheses.
+type parser struct {
+	words []string
+	at    int
+	table Table
+}
+
+// verdict is a condition in SQL's three values; nil is NULL.
+type verdict func(row []any) *bool
+
+func newParser(text string) (*parser, error) {
+	p := &parser{}
+	for text != "" {
+		m := tokens.FindStringSubmatch(text)
+		if m == nil {
+			return nil, fmt.Errorf("Syntax error near %q", text)
+		}
+		if m[2] != "" {
+			p.words = append(p.words, m[2])
+		}
+		text = text[len(m[0]):]
+	}
+	return p, nil
+}
+
+func (p *parser) done() bool { return p.at >= len(p.words) }
+
+func (p *parser) take() string {
+	p.at++
+	if p.at > len(p.words) {
+		return ""
+	}
+	return p.words[p.at-1]
+}
+
+func (p *parser) is(word string) bool {
+	if p.at < len(p.words) && strings.EqualFold(p.words[p.at], word) {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *parser) expect(word string) error {
+	if !p.is(word) {
+		return fmt.Errorf("Syntax error: Expected %s but got %q", word, p.take())
+	}
+	return nil
+}
+
+func (p *parser) name() (string, error) {
+	w := p.take()
+	if strings.HasPrefix(w, "`") {
+		return unquote(w), nil
+	}
+	if w == "" || !strings.Contains("_abcdefghijklmnopqrstuvwxyz", strings.ToLower(w[:1])) {
+		return "", fmt.Errorf("Syntax error: Unexpected %q", w)
+	}
+	return w, nil
+}
+
+func (p *parser) or() (verdict, error) {
+	a, err := p.and()
+	for err == nil && p.is("OR") {
+		var b verdict
+		left := a
+		b, err = p.and()
+		a = func(row []any) *bool {
+			x, y := left(row), b(row)
+			if x != nil && *x || y != nil && *y {
+				return truth(true)
+			}
+			if x == nil || y == nil {
+				return nil
+			}
+			return truth(false)
+		}
+	}
+	return a, err
+}
+
+func (p *parser) and() (verdict, error) {
+	a, err := p.condition()
+	for err == nil && p.is("AND") {
+		var b verdict
+		left := a
+		b, err = p.condition()
+		a = func(row []any) *bool {
+			x, y := left(row), b(row)
+			if x != nil && !*x || y != nil && !*y {
+				return truth(false)
+			}
+			if x == nil || y == nil {
+				return nil
+			}
+			return truth(true)
+		}
+	}
+	return a, err
+}
+
+func (p *parser) condition() (verdict, error) {
+	switch {
+	case p.is("NOT"):
+		a, err := p.condition()
+		return func(row []any) *bool {
+			if v := a(row); v != nil {
+				return truth(!*v)
+			}
+			return nil
+		}, err
+	case p.is("("):
+		a, err := p.or()
+		if err != nil {
+			return nil, err
+		}
+		return a, p.expect(")")
+	case p.is("TRUE"):
+		return func([]any) *bool { return truth(true) }, nil
+	}
+	name, err := p.name()
+	if err != nil {
+		return nil, err
+	}
+	column := p.table.index(name)
+	if column < 0 {
+		return nil, fmt.Errorf("Unrecognized name: %s", name)
+	}
+	kind := p.table.Fields[column].Type
+	if p.is("IS") {
+		want := !p.is("NOT")
+		return func(row []any) *bool { return truth((row[column] == nil) == want) }, p.expect("NULL")
+	}
+	op := strings.ToUpper(p.take())
+	var values []any
+	switch op {
+	case "IN":
+		if err := p.expect("("); err != nil {
+			return nil, err
+		}
+		for {
+			v, err := p.literal(kind)
+			if err != nil {
+				return nil, err
+			}
+			if values = append(values, v); !p.is(",") {
+				break
+			}
+		}
+		if err := p.expect(")"); err != nil {
+			return nil, err
+		}
+	case "=", "!=", "<>", "<", "<=", ">", ">=":
+		v, err := p.literal(kind)
+		if err != nil {
+			return nil, err
+		}
+		values = []any{v}
+	default:
+		return nil, fmt.Errorf("Syntax error: Unexpected %q", op)
+	}
+	return func(row []any) *bool {
+		if row[column] == nil {
+			return nil
+		}
+		text, ok := row[column].(string)
+		if !ok {
+			return nil
+		}
+		cell, err := value(kind, text)
+		if err != nil {
+			panic(err)
+		}
+		for _, v := range values {
+			if c := compare(cell, v); truthOf(op, c) {
+				return truth(true)
+			}
+		}
+		return truth(false)
+	}, nil
+}
+
+func truthOf(op string, c int) bool {
+	switch op {
+	case "=", "IN":
+		return c == 0
+	case "!=", "<>":
+		return c != 0
+	case "<":
+		return c < 0
+	case "<=":
+		return c <= 0
+	case ">":
+		return c > 0
+	}
+	return c >= 0
+}
+
+func truth(v bool) *bool { return &v }
+
+// literal reads a literal that BigQuery would compare with a column of the kind.
+func (p *parser) literal(kind string) (any, error) {
+	w := p.take()
+	typed := ""
+	switch upper := strings.ToUpper(w); upper {
+	case "TIMESTAMP", "DATE", "DATETIME", "TIME", "NUMERIC", "BIGNUMERIC":
+		typed, w = upper, p.take()
+	case "TRUE", "FALSE":
+		typed = "BOOLEAN"
+	case "-", "+":
+		w += p.take()
+		typed = "INTEGER"
+	default:
+		switch {
+		case w != "" && w[0] >= '0' && w[0] <= '9':
+			typed = "INTEGER"
+			if strings.ContainsAny(w, ".e") {
+				typed = "FLOAT"
+			}
+		case strings.HasPrefix(w, "'"):
+			typed = "STRING"
+		}
+	}
+	number := func(k string) bool { return slices.Contains([]string{"INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC"}, k) }
+	if typed != kind && !(number(typed) && number(kind)) {
+		return nil, fmt.Errorf("No matching signature for operator for argument types: %s, %s", kind, typed)
+	}
+	if strings.HasPrefix(w, "'") {
+		w = unquote(w)
+	}
+	return value(kind, w)
+}
+
+// value makes text of a type comparable.
+func value(kind, text string) (any, error) {
+	switch kind {
+	case "INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC":
+		r, ok := new(big.Rat).SetString(text)
+		if !ok {
+			return nil, fmt.Errorf("Invalid %s value: %s", kind, text)
+		}
+		return r, nil
+	case "TIMESTAMP", "DATETIME":
+		return moment(text)
+	case "BOOLEAN":
+		return strings.ToLower(text), nil
+	case "STRING", "DATE", "TIME":
+		return text, nil
+	}
+	return nil, fmt.Errorf("Comparison is not defined for %s", kind)
+}
+
+func moment(text string) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02 15:04:05.999999-07", "2006-01-02 15:04:05.999999-07:00", "2006-01-02 15:04:05.999999"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("Invalid timestamp: %s", text)
+}
+
+func compare(a, b any) int {
+	switch x := a.(type) {
+	case *big.Rat:
+		return x.Cmp(b.(*big.Rat))
+	case time.Time:
+		return x.Compare(b.(time.Time))
+	}
+	return strings.Compare(a.(string), b.(string))
+}
+
+var escapes = regexp.MustCompile(`\\(u[0-9a-fA-F]{4}|.)`)
+
+func unquote(w string) string {
+	return escapes.ReplaceAllStringFunc(w[1:len(w)-1], func(e string) string {
+		switch e[1] {
+		case 'n':
+			return "\n"
+		case 'r':
+			return "\r"
+		case 'u':
+			var r rune
+			_, _ = fmt.Sscanf(e[2:], "%x", &r)
+			return string(r)
+		}
+		return e[1:]
+	})
+}
