@@ -78,11 +78,10 @@ type stream struct {
 	failed int   // tries since the last message
 	read   int64 // bytes received
 
-	ahead   *storagepb.ReadRowsResponse
-	ended   bool
-	reader  *ipc.Reader
-	rest    []byte // of the message that the reader is taking in
-	message *storagepb.ReadRowsResponse
+	ahead  *storagepb.ReadRowsResponse
+	ended  bool
+	reader *ipc.Reader
+	rest   []byte // of the message that the reader is taking in
 }
 
 // Consumed is the bytes received.
@@ -169,5 +168,3 @@ func (s *stream) receive(ctx context.Context) (*storagepb.ReadRowsResponse, erro
 		}
 	}
 }
-
-var _ io.Reader = (*stream)(nil)

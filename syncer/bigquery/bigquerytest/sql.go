@@ -49,11 +49,11 @@ func (s *Server) selectRows(query string) (Table, error) {
 	id := strings.Join(parts, ".")
 	t, ok := s.look(id)
 	if !ok {
-		return Table{}, fmt.Errorf("Not found: Table %s", id)
+		return Table{}, fmt.Errorf("not found: Table %s", id)
 	}
 	for _, n := range names {
 		if t.index(n) < 0 {
-			return Table{}, fmt.Errorf("Unrecognized name: %s", n)
+			return Table{}, fmt.Errorf("unrecognized name: %s", n)
 		}
 	}
 	if p.done() {
@@ -85,7 +85,7 @@ func (p *parser) where(t Table) (Table, error) {
 		return t, err
 	}
 	if !p.done() {
-		return t, fmt.Errorf("Syntax error: Unexpected %q", p.take())
+		return t, fmt.Errorf("syntax error: Unexpected %q", p.take())
 	}
 	rows := t.Rows
 	t.Rows = nil
@@ -144,7 +144,7 @@ func newParser(text string) (*parser, error) {
 	for text != "" {
 		m := tokens.FindStringSubmatch(text)
 		if m == nil {
-			return nil, fmt.Errorf("Syntax error near %q", text)
+			return nil, fmt.Errorf("syntax error near %q", text)
 		}
 		if m[2] != "" {
 			p.words = append(p.words, m[2])
@@ -174,7 +174,7 @@ func (p *parser) is(word string) bool {
 
 func (p *parser) expect(word string) error {
 	if !p.is(word) {
-		return fmt.Errorf("Syntax error: Expected %s but got %q", word, p.take())
+		return fmt.Errorf("syntax error: Expected %s but got %q", word, p.take())
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (p *parser) name() (string, error) {
 		return unquote(w), nil
 	}
 	if w == "" || !strings.Contains("_abcdefghijklmnopqrstuvwxyz", strings.ToLower(w[:1])) {
-		return "", fmt.Errorf("Syntax error: Unexpected %q", w)
+		return "", fmt.Errorf("syntax error: Unexpected %q", w)
 	}
 	return w, nil
 }
@@ -255,7 +255,7 @@ func (p *parser) condition() (verdict, error) {
 	}
 	column := p.table.index(name)
 	if column < 0 {
-		return nil, fmt.Errorf("Unrecognized name: %s", name)
+		return nil, fmt.Errorf("unrecognized name: %s", name)
 	}
 	kind := p.table.Fields[column].Type
 	if p.is("IS") {
@@ -288,7 +288,7 @@ func (p *parser) condition() (verdict, error) {
 		}
 		values = []any{v}
 	default:
-		return nil, fmt.Errorf("Syntax error: Unexpected %q", op)
+		return nil, fmt.Errorf("syntax error: Unexpected %q", op)
 	}
 	return func(row []any) *bool {
 		if row[column] == nil {
@@ -354,7 +354,7 @@ func (p *parser) literal(kind string) (any, error) {
 	}
 	number := func(k string) bool { return slices.Contains([]string{"INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC"}, k) }
 	if typed != kind && !(number(typed) && number(kind)) {
-		return nil, fmt.Errorf("No matching signature for operator for argument types: %s, %s", kind, typed)
+		return nil, fmt.Errorf("no matching signature for operator for argument types: %s, %s", kind, typed)
 	}
 	if strings.HasPrefix(w, "'") {
 		w = unquote(w)
@@ -368,7 +368,7 @@ func value(kind, text string) (any, error) {
 	case "INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC":
 		r, ok := new(big.Rat).SetString(text)
 		if !ok {
-			return nil, fmt.Errorf("Invalid %s value: %s", kind, text)
+			return nil, fmt.Errorf("invalid %s value: %s", kind, text)
 		}
 		return r, nil
 	case "TIMESTAMP", "DATETIME":
@@ -378,7 +378,7 @@ func value(kind, text string) (any, error) {
 	case "STRING", "DATE", "TIME":
 		return text, nil
 	}
-	return nil, fmt.Errorf("Comparison is not defined for %s", kind)
+	return nil, fmt.Errorf("comparison is not defined for %s", kind)
 }
 
 func moment(text string) (time.Time, error) {
@@ -387,7 +387,7 @@ func moment(text string) (time.Time, error) {
 			return at.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("Invalid timestamp: %s", text)
+	return time.Time{}, fmt.Errorf("invalid timestamp: %s", text)
 }
 
 func compare(a, b any) int {

@@ -5,14 +5,15 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"time"
 
 	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/decimal256"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -267,9 +268,13 @@ func appendCell(to array.Builder, f *fieldSchema, v any) error {
 		at, err := moment(text)
 		b.Append(arrow.Timestamp(at.UnixMicro()))
 		return err
+	case *array.Decimal128Builder:
+		n, err := scaled(text, 9)
+		b.Append(decimal128.FromBigInt(n))
+		return err
 	case *array.Decimal256Builder:
-		n, err := decimal256.FromString(text, 76, 38)
-		b.Append(n)
+		n, err := scaled(text, 38)
+		b.Append(decimal256.FromBigInt(n))
 		return err
 	case *array.MonthDayNanoIntervalBuilder:
 		v, err := interval(text)
@@ -277,6 +282,15 @@ func appendCell(to array.Builder, f *fieldSchema, v any) error {
 		return err
 	}
 	return to.AppendValueFromString(text)
+}
+
+// scaled gives a decimal's digits; Arrow's own parser goes through floating point.
+func scaled(text string, scale int) (*big.Int, error) {
+	r, ok := new(big.Rat).SetString(text + "e" + fmt.Sprint(scale))
+	if !ok || !r.IsInt() {
+		return new(big.Int), fmt.Errorf("decimal %q", text)
+	}
+	return r.Num(), nil
 }
 
 // interval reads "1-2 3 4:5:6.5" as BigQuery's CAST does, signs included.
@@ -297,14 +311,16 @@ func interval(text string) (v arrow.MonthDayNanoInterval, err error) {
 		return v, err
 	}
 	v.Months = int32(s * (12*years + months))
-	days, err := strconv.Atoi(words[1])
-	v.Days = int32(days)
+	if _, err = fmt.Sscanf(words[1], "%d", &v.Days); err != nil {
+		return v, err
+	}
 	w, s = sign(words[2])
 	at := strings.LastIndexByte(w, ':')
 	if _, err := fmt.Sscanf(w[:at], "%d:%d", &hours, &minutes); err != nil {
 		return v, err
 	}
-	seconds, err := strconv.ParseFloat(w[at+1:], 64)
+	var seconds float64
+	_, err = fmt.Sscanf(w[at+1:], "%g", &seconds)
 	v.Nanoseconds = s * (hours*int64(time.Hour) + minutes*int64(time.Minute) + int64(seconds*1e9+0.5))
 	return v, err
 }
