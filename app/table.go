@@ -10,8 +10,9 @@ import (
 )
 
 func tableCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "table", Short: "Tables: list and show", Example: "  aida table list"}
+	cmd := &cobra.Command{Use: "table", Short: "Tables: list, show and profile", Example: "  aida table list"}
 	cmd.AddCommand(
+		tableProfileCommand(c),
 		&cobra.Command{
 			Use: "list", Short: "List tables with size, age and how their last sync ended", Args: cobra.NoArgs, Example: "  aida table list --json",
 			RunE: func(cmd *cobra.Command, _ []string) error {

@@ -33,6 +33,7 @@ type Options struct {
 	Default  string                   // the source of tables that name none
 	Tables   []datadoc.Table
 	Datasets []store.Dataset // what instance.yaml says of datasets; those of tables that it does not name are open
+	Profiler Profiler        // told of tables after a publish; may be nil
 	Workers  int             // goroutines that convert one table; 0 = cores
 	Log      *slog.Logger
 }
@@ -145,7 +146,9 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (*Report, error) {
 	if run.id, err = s.o.Store.StartRun(ctx, cmp.Or(r.Trigger, "command"), ""); err != nil {
 		return nil, err
 	}
-	return run.do(ctx, jobs)
+	report, err := run.do(ctx, jobs)
+	s.profile(ctx, report)
+	return report, err
 }
 
 // job is one table to sync: as described, and as the store knows it.

@@ -20,6 +20,7 @@ type Cache struct {
 	sets     lru[documentsKey, []document]
 	kit      map[string]*doc
 	texts    lru[*doc, string]
+	profiled lru[profilesKey, *doc]
 }
 
 // Bounds of what is kept beyond the connections' own hold.
@@ -35,6 +36,7 @@ func NewCache() *Cache {
 		catalogs: lru[catalogKey, *catalog]{room: maxCatalogFiles},
 		sets:     lru[documentsKey, []document]{room: maxDocuments},
 		texts:    lru[*doc, string]{room: maxTextBytes},
+		profiled: lru[profilesKey, *doc]{room: maxDocuments},
 		kit:      map[string]*doc{},
 	}
 }

@@ -39,6 +39,8 @@ type Options struct {
 	Kit    fs.FS // docs/, scripts/ and examples/ that every analyst gets; may be nil
 	Quota  *Quota
 	Cache  *Cache // shared by the trees of a server; nil means one of its own
+
+	Profiles Profiles // what is known of tables' values; nil means nothing
 }
 
 // Tree is one connection's view. Its access may be swapped while it is in use.

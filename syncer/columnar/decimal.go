@@ -125,13 +125,28 @@ func plainWide(b []byte, precision, scale int, point byte) (n wide, ok bool) {
 		n = n.next(0)
 	}
 	if neg {
-		n.lo = -n.lo
-		n.hi = ^n.hi
-		if n.lo == 0 {
-			n.hi++
-		}
+		n = n.negated()
 	}
 	return n, any
+}
+
+func (n wide) negated() wide {
+	n.lo, n.hi = -n.lo, ^n.hi
+	if n.lo == 0 {
+		n.hi++
+	}
+	return n
+}
+
+// wideOf reads two's complement, big endian.
+func wideOf(value []byte) (n wide) {
+	if len(value) > 0 && value[0] >= 0x80 {
+		n = wide{^uint64(0), ^uint64(0)}
+	}
+	for _, b := range value {
+		n = wide{n.hi<<8 | n.lo>>56, n.lo<<8 | uint64(b)}
+	}
+	return n
 }
 
 // next is ten times the number and a digit.
@@ -218,20 +233,10 @@ func withoutExponent(b []byte, point byte) ([]byte, bool) {
 
 // Decimal gives the text of a decimal of more than 18 digits, for example "-12.50".
 func (t Type) Decimal(value []byte) string {
-	var n wide
-	if len(value) > 0 && value[0] >= 0x80 {
-		n = wide{^uint64(0), ^uint64(0)}
-	}
-	for _, b := range value {
-		n = wide{n.hi<<8 | n.lo>>56, n.lo<<8 | uint64(b)}
-	}
+	n := wideOf(value)
 	neg := n.hi>>63 == 1
 	if neg {
-		n.lo = -n.lo
-		n.hi = ^n.hi
-		if n.lo == 0 {
-			n.hi++
-		}
+		n = n.negated()
 	}
 	var digits [40]byte
 	at := len(digits)
