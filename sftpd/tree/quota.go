@@ -106,14 +106,19 @@ func (q *Quota) opened(id fileID, size int64) *openFile {
 	return o
 }
 
-// closed notes the end of a handle; actual is the file's size by now.
-func (q *Quota) closed(o *openFile, actual int64) {
+// closing notes the end of a handle. It is called while the file is still open, as a closed one's inode may be another
+// file's at once.
+func (q *Quota) closing(o *openFile, f *os.File) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if o.refs--; o.refs > 0 {
 		return
 	}
 	delete(q.open, o.id)
+	actual := o.size
+	if i, err := f.Stat(); err == nil {
+		actual = i.Size()
+	}
 	if o.gone {
 		actual = 0
 	}

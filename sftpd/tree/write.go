@@ -161,12 +161,8 @@ func (w *Written) Truncate(size int64) error {
 // Close ends the handle. Calling it again does nothing.
 func (w *Written) Close() (err error) {
 	w.once.Do(func() {
-		size := w.q.size
-		if i, err := w.f.Stat(); err == nil {
-			size = i.Size()
-		}
+		w.t.o.Quota.closing(w.q, w.f)
 		err = clean(w.f.Close())
-		w.t.o.Quota.closed(w.q, size)
 	})
 	return err
 }
@@ -386,5 +382,10 @@ func (t *Tree) Link(target, link string) error {
 	if err != nil {
 		return err
 	}
-	return t.counted(func() error { return t.user.Link(a, b) })
+	return t.counted(func() error {
+		if i, err := t.user.Lstat(a); err != nil || !i.Mode().IsRegular() {
+			return errors.Join(err, fmt.Errorf("only a file can have a second name: %w", fs.ErrInvalid))
+		}
+		return t.user.Link(a, b)
+	})
 }
