@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aida/config/examples"
 	"aida/syncer/datadoc"
 
 	"github.com/spf13/cobra"
@@ -28,14 +29,21 @@ type answers struct {
 
 func initCommand(c *cli) *cobra.Command {
 	var a answers
+	var annotated bool
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up your company: writes instance.yaml, .env and data_description.md", Args: cobra.NoArgs,
 		Long: "Asks for the name of the place, the e-mail domain of its people, how clients reach this machine and where the CSV files are,\n" +
 			"then writes the configuration folder. A flag answers its question; files that exist are never overwritten.",
-		Example: "  aida init\n  aida init --name Riverbank --domain example.com --hostname data.example.com --host 192.0.2.10 --csv-root /srv/drop",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.initialize(a) },
+		Example: "  aida init\n  aida init --examples\n  aida init --name Riverbank --domain example.com --hostname data.example.com --host 192.0.2.10 --csv-root /srv/drop",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if annotated {
+				return c.writeExamples(configDirOf(c.options()))
+			}
+			return c.initialize(a)
+		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&annotated, "examples", false, "write annotated examples of all files beside the real ones, instead of asking")
 	f.StringVar(&a.Name, "name", "", "name of the place, as people see it")
 	f.StringVar(&a.Domain, "domain", "", "e-mail domain of the people")
 	f.StringVar(&a.Hostname, "hostname", "", "DNS name of this machine")
@@ -81,6 +89,21 @@ func (c *cli) initialize(a answers) error {
 		return err
 	}
 	return c.writeConfig(dir, root, a, tables)
+}
+
+// writeExamples writes files that show every key, for people to copy from.
+func (c *cli) writeExamples(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	for name, text := range map[string][]byte{"instance.yaml": examples.Instance(), ".env": examples.Env(), "data_description.md": examples.Description()} {
+		p := filepath.Join(dir, name+".example")
+		if err := os.WriteFile(p, text, 0o640); err != nil {
+			return err
+		}
+		c.say("Wrote %s.", p)
+	}
+	return nil
 }
 
 func (c *cli) ask(in *bufio.Reader, question, fallback string) (string, error) {

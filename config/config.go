@@ -85,7 +85,7 @@ func Load(o Options) (*Config, error) {
 	}
 	c, problems := parse(file, text, env)
 	c.Dir = dir
-	c.override(env)
+	problems = append(problems, c.override(env)...)
 	c.DataDir = cmp.Or(o.DataDir, valueOf(env, "DATA_DIR"), c.DataDir, "data")
 	problems = append(problems, c.required(file)...)
 	problems = append(problems, c.check(file)...)

@@ -111,6 +111,67 @@ func TestBrokenFiles(t *testing.T) {
 	}
 }
 
+func TestTheEnvironmentIsCheckedLikeTheFile(t *testing.T) {
+	_, err := load(t, minimal, "SECRET_KEY=x\nSMTP_PORT=smtp\n", map[string]string{"SMTP_USE_TLS": "maybe", "LOG_LEVEL": "loud"})
+	for _, want := range []string{`SMTP_PORT: "smtp" is not a whole number`, `SMTP_USE_TLS: "maybe" is not true or false`, `log_level: "loud" is not one of`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("missing %q in: %v", want, err)
+		}
+	}
+	c, err := load(t, minimal, "SECRET_KEY=x\nSMTP_PORT=2525\nSMTP_USE_TLS=false\nLOG_LEVEL=WARNING\nALLOWED_EMAILS=a@b.c,d@e.f\n", map[string]string{"JIRA_API_TOKEN": "t"})
+	if err != nil || c.Email.SMTPPort != 2525 || *c.Email.SMTPUseTLS || c.LogLevel != "warn" || len(c.Auth.AllowedEmails) != 2 || c.Jira.APIToken.Reveal() != "t" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestWhereTheConfigurationIsFound(t *testing.T) {
+	root := t.TempDir()
+	t.Chdir(root)
+	put := func(dir, name string) {
+		t.Helper()
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Replace(strings.Replace(minimal, "Riverbank", name, 1), "${SECRET_KEY}", "${KEY}", 1)
+		if err := os.WriteFile(filepath.Join(dir, "instance.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("KEY=of-"+name+"\nDATA_DIR=data-"+name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("config", "default")
+	put("by-variable", "variable")
+	put("by-flag", "flag")
+	for name, c := range map[string]struct {
+		o    Options
+		env  map[string]string
+		want string
+	}{
+		"the folder config":              {Options{}, nil, "default of-default data-default"},
+		"$CONFIG_DIR":                    {Options{}, map[string]string{"CONFIG_DIR": "by-variable"}, "variable of-variable data-variable"},
+		"--config wins":                  {Options{ConfigDir: "by-flag"}, map[string]string{"CONFIG_DIR": "by-variable"}, "flag of-flag data-flag"},
+		"the environment wins over .env": {Options{}, map[string]string{"KEY": "k", "DATA_DIR": "d"}, "default k d"},
+		"--data wins over both":          {Options{DataDir: "x"}, map[string]string{"DATA_DIR": "d"}, "default of-default x"},
+	} {
+		c.o.Env = func(k string) (string, bool) { v, ok := c.env[k]; return v, ok }
+		got, err := Load(c.o)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if s := got.Instance.Name + " " + got.Auth.WebappSecretKey.Reveal() + " " + got.DataDir; s != c.want {
+			t.Errorf("%s: got %s, want %s", name, s, c.want)
+		}
+		if dir, err := DataDir(c.o); err != nil || dir != got.DataDir {
+			t.Errorf("%s: the data folder alone is %s, %v", name, dir, err)
+		}
+	}
+	if dir, err := DataDir(Options{ConfigDir: "nowhere", Env: func(string) (string, bool) { return "", false }}); err != nil || dir != "data" {
+		t.Errorf("without any configuration the data folder is %s, %v", dir, err)
+	}
+}
+
 func TestSecretsNeverShow(t *testing.T) {
 	c, err := load(t, minimal, "SECRET_KEY=hunter22\nTELEGRAM_BOT_TOKEN=hunter22\n", nil)
 	if err != nil {

@@ -87,7 +87,8 @@ func valueOf(env lookup, name string) string {
 }
 
 // override lets the variables of the reference win over instance.yaml.
-func (c *Config) override(env lookup) {
+func (c *Config) override(env lookup) (problems []error) {
+	var err error
 	for name, field := range map[string]*string{
 		"DATA_SOURCE": &c.DataSource.Type, "SERVER_HOST": &c.Server.Host, "SERVER_HOSTNAME": &c.Server.Hostname,
 		"EMAIL_FROM_ADDRESS": &c.Email.FromAddress, "EMAIL_FROM_NAME": &c.Email.FromName, "SMTP_HOST": &c.Email.SMTPHost, "SMTP_USER": &c.Email.SMTPUser,
@@ -109,11 +110,17 @@ func (c *Config) override(env lookup) {
 			*field = Secret(v)
 		}
 	}
-	if v, err := strconv.Atoi(valueOf(env, "SMTP_PORT")); err == nil {
-		c.Email.SMTPPort = v
+	if v := valueOf(env, "SMTP_PORT"); v != "" {
+		if c.Email.SMTPPort, err = strconv.Atoi(v); err != nil {
+			problems = append(problems, fmt.Errorf("environment: SMTP_PORT: %q is not a whole number", v))
+		}
 	}
-	if v, err := strconv.ParseBool(valueOf(env, "SMTP_USE_TLS")); err == nil {
-		c.Email.SMTPUseTLS = &v
+	if v := valueOf(env, "SMTP_USE_TLS"); v != "" {
+		tls, err := strconv.ParseBool(v)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("environment: SMTP_USE_TLS: %q is not true or false", v))
+		}
+		c.Email.SMTPUseTLS = &tls
 	}
 	if v := valueOf(env, "SMTP_FROM"); v != "" {
 		c.Email.FromAddress = v
@@ -124,4 +131,5 @@ func (c *Config) override(env lookup) {
 	if v := strings.ToLower(valueOf(env, "LOG_LEVEL")); v != "" {
 		c.LogLevel = strings.Replace(v, "warning", "warn", 1)
 	}
+	return problems
 }

@@ -14,8 +14,8 @@ var migrations embed.FS
 
 // migrate applies the numbered files of migrations/ that the database has not seen (PRAGMA user_version counts them),
 // all in one transaction. A database that is newer than this binary is refused.
-func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Glob(migrations, "migrations/*.sql")
+func (s *Store) migrate(ctx context.Context, schema fs.FS) error {
+	files, err := fs.Glob(schema, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
 		for i := version; i < len(files); i++ {
-			text, err := migrations.ReadFile(files[i])
+			text, err := fs.ReadFile(schema, files[i])
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,7 +40,9 @@ type Store struct {
 
 // Open opens the database, making it when missing, and brings its schema up to date. Before a migration of an existing
 // database a copy named <path>.before-<version> is taken beside it.
-func Open(ctx context.Context, o Options) (*Store, error) {
+func Open(ctx context.Context, o Options) (*Store, error) { return open(ctx, o, migrations) }
+
+func open(ctx context.Context, o Options, schema fs.FS) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o750); err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", filepath.Dir(o.Path), err)
 	}
@@ -58,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("database %s: %w", o.Path, err)
 	}
 	s.w.SetMaxOpenConns(1)
-	if err := s.migrate(ctx); err != nil {
+	if err := s.migrate(ctx, schema); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", o.Path, err), s.w.Close())
 	}
 	if s.r, err = sql.Open("sqlite", dsn(o.Path, "deferred")+"&_pragma=query_only(1)"); err != nil {

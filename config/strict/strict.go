@@ -5,6 +5,7 @@
 package strict
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
@@ -87,12 +88,16 @@ func (d *Decoder) parse() (n ast.Node, err error) {
 			err = &Problem{d.src.Name, d.src.Line + 1, 1, "this is not YAML"}
 		}
 	}()
-	f, err := parser.ParseBytes(d.src.Text, 0)
+	text := bytes.TrimPrefix(d.src.Text, []byte("\uFEFF")) // editors on Windows put a byte order mark there
+	if line := tooDeep(text); line > 0 {
+		return nil, &Problem{d.src.Name, d.src.Line + line, 1, "nested too deep"}
+	}
+	f, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return nil, d.syntax(err)
 	}
 	for _, doc := range f.Docs {
-		if doc.Body != nil && doc.Body.Type() != ast.CommentType {
+		if doc.Body != nil && doc.Body.Type() != ast.CommentType && doc.Body.Type() != ast.DirectiveType {
 			if n != nil {
 				return nil, d.at(doc.Body, "there is more than one YAML document: keep one")
 			}
@@ -100,6 +105,22 @@ func (d *Decoder) parse() (n ast.Node, err error) {
 		}
 	}
 	return n, nil
+}
+
+// tooDeep gives the line on which brackets or list marks are nested deeper than any configuration needs, 0 if none is. The
+// parser's time and stack grow with nesting.
+func tooDeep(text []byte) int {
+	const most = 500
+	depth, n := 0, 0
+	for line := range bytes.Lines(text) {
+		n++
+		depth += bytes.Count(line, []byte("[")) + bytes.Count(line, []byte("{")) - bytes.Count(line, []byte("]")) - bytes.Count(line, []byte("}"))
+		depth = max(depth, 0)
+		if depth > most || bytes.Count(line, []byte("- ")) > most || bytes.Count(line, []byte("? ")) > most || bytes.Count(line, []byte("!")) > most || bytes.Count(line, []byte("&")) > most {
+			return n
+		}
+	}
+	return 0
 }
 
 var place = regexp.MustCompile(`^\[(\d+):(\d+)\]\s*`)
