@@ -80,6 +80,12 @@ func (l *Lake) Open(f store.File) (File, error) {
 	return file, nil
 }
 
+// Has tells whether the bytes of a file are where the manifest says, judged by their size.
+func (l *Lake) Has(f store.File) bool {
+	info, err := l.root.Stat(filepath.FromSlash(f.Physical))
+	return err == nil && info.Size() == f.Size
+}
+
 // exclusive runs fn while no other publish or sweep runs, in this process or another one. Both need it: a file's name is
 // its content, so a publish may take up again a file that a sweep is about to remove.
 func (l *Lake) exclusive(ctx context.Context, fn func() error) (err error) {

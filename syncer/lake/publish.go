@@ -16,15 +16,20 @@ import (
 type Change struct {
 	Table       store.Table
 	Files       []Part
-	Fingerprint string    // of the source's bytes
-	DataTime    time.Time // as of when the rows are
+	Fingerprint string         // of the source's bytes
+	DataTime    time.Time      // as of when the rows are
+	Journal     *store.Journal // how far the rows go now; nil = no further than before
+	Backfill    bool           // rows of an earlier time: fingerprint and data time stay
 }
 
-// Part is one finished file of a change.
+// Part is one file of a change: a finished one, or one that the lake has already.
 type Part struct {
+	Kept   *store.File // nothing else is used then
 	Staged *Staged
 	Rows   int64
 	Schema []store.Column
+
+	KeyLow, KeyHigh []byte // bounds of the first key column; nil = not known
 }
 
 // Published is what a publish did.
@@ -52,13 +57,31 @@ func (l *Lake) Publish(ctx context.Context, runID int64, note string, changes []
 			if !same(old, files) {
 				out.Tables[c.Table.ID] = true
 			}
-			rows = append(rows, store.Change{TableID: c.Table.ID, Files: files, Fingerprint: c.Fingerprint, DataTime: c.DataTime})
+			rows = append(rows, store.Change{TableID: c.Table.ID, Files: files, Fingerprint: c.Fingerprint, DataTime: c.DataTime,
+				Journal: c.Journal, Backfill: c.Backfill})
 		}
 		var err error
 		out.Generation, out.Changed, err = l.o.Store.Publish(ctx, runID, note, rows)
 		return err
 	})
 	return out, err
+}
+
+// Hold keeps the finished files of a load that goes on, without any reader seeing them: they have their final names, and
+// the store knows of them. It gives all files of the load.
+func (l *Lake) Hold(ctx context.Context, load store.Load, c Change) (files []store.File, err error) {
+	err = l.exclusive(ctx, func() error {
+		old, err := l.o.Store.TableFiles(ctx, c.Table.ID)
+		if err != nil {
+			return err
+		}
+		if load.Files, err = l.place(c, old); err != nil {
+			return fmt.Errorf("table %s: hold: %w", c.Table.FullName(), err)
+		}
+		files = load.Files
+		return l.o.Store.SaveLoad(ctx, load)
+	})
+	return files, err
 }
 
 // Forget publishes that tables which are no longer described have left. It does nothing when there are none.
@@ -90,6 +113,10 @@ func (l *Lake) place(c Change, old []store.File) ([]store.File, error) {
 		times[f.Logical] = f.ModTime
 	}
 	for _, p := range c.Files {
+		if p.Kept != nil {
+			files = append(files, *p.Kept)
+			continue
+		}
 		if p.Staged.Partition != "" {
 			if err := checkPart(p.Staged.Partition); err != nil {
 				return nil, err
@@ -104,6 +131,7 @@ func (l *Lake) place(c Change, old []store.File) ([]store.File, error) {
 			Logical:  logicalName(c.Table.Folder, c.Table.Name, p.Staged.Partition),
 			Physical: physicalName(c.Table.Folder, c.Table.Name, p.Staged.Partition, hash),
 			Size:     p.Staged.size, Rows: p.Rows, Hash: hash, Schema: p.Schema,
+			Partition: p.Staged.Partition, KeyLow: p.KeyLow, KeyHigh: p.KeyHigh,
 		}
 		f.ModTime = modTime(times[f.Logical], time.Now())
 		if err := l.move(p.Staged, f); err != nil {
@@ -127,7 +155,7 @@ func (l *Lake) move(s *Staged, f store.File) error {
 	if err := l.root.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		return err
 	}
-	return os.Rename(s.f.Name(), filepath.Join(l.o.Data, "lake", name))
+	return os.Rename(s.name, filepath.Join(l.o.Data, "lake", name))
 }
 
 // modTime gives a changed file a time that clients which compare whole seconds see as different from the last one.

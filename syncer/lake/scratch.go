@@ -54,6 +54,19 @@ func (l *Lake) newScratch() (*Scratch, error) {
 	return &Scratch{Dir: dir, lease: lease}, nil
 }
 
+// Name tells this work folder from every other one.
+func (s *Scratch) Name() string { return filepath.Base(s.Dir) }
+
+// Alive tells whether the process that leased the work folder of that name still runs.
+func (l *Lake) Alive(name string) bool {
+	dir := filepath.Join(l.o.Data, "scratch", name)
+	if name == "" || name != filepath.Base(name) {
+		return false
+	}
+	_, err := os.Stat(dir)
+	return err == nil && leased(dir)
+}
+
 // Release removes the folder and all that was not published from it.
 func (s *Scratch) Release() error {
 	err := os.RemoveAll(s.Dir)
@@ -97,7 +110,8 @@ func leased(dir string) bool {
 // Staged is a Parquet file in scratch that is being written; it counts and hashes what goes through it.
 type Staged struct {
 	Partition string // "" for a table of one file
-	f         *os.File
+	name      string
+	f         *os.File // nil while it is parked and after it is finished
 	sum       hash.Hash
 	size      int64
 	err       error
@@ -109,7 +123,7 @@ func (s *Scratch) Stage(partition string) (*Staged, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	return &Staged{Partition: partition, f: f, sum: sha256.New()}, nil
+	return &Staged{Partition: partition, name: f.Name(), f: f, sum: sha256.New()}, nil
 }
 
 // Write appends to the file. The first error stays: Finish gives it again, as some writers lose one on their way.
@@ -136,16 +150,63 @@ func (s *Staged) Reset() error {
 	return nil
 }
 
+// Park closes the file for now; it can still be opened, finished or discarded. Tables of many files would otherwise hold
+// a descriptor for each.
+func (s *Staged) Park() error {
+	if s.err == nil && s.f != nil {
+		s.err = s.f.Close()
+		s.f = nil
+	}
+	if s.err != nil {
+		return fmt.Errorf("scratch: %w", s.err)
+	}
+	return nil
+}
+
+// Open reads what was written.
+func (s *Staged) Open() (File, error) {
+	if s.err != nil {
+		return nil, fmt.Errorf("scratch: %w", s.err)
+	}
+	f, err := os.Open(s.name)
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	return f, nil
+}
+
+// Size is the number of bytes written.
+func (s *Staged) Size() int64 { return s.size }
+
+// Discard closes and removes the file.
+func (s *Staged) Discard() error {
+	if s.f != nil {
+		s.f.Close() // nobody needs what it would lose
+		s.f = nil
+	}
+	if err := os.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("scratch: %w", err)
+	}
+	return nil
+}
+
 // Finish makes the file durable and closes it. It must be called once, also after an error.
 func (s *Staged) Finish() error {
 	err := s.err
+	if err == nil && s.f == nil {
+		s.f, err = os.OpenFile(s.name, os.O_RDWR, 0)
+	}
 	if err == nil {
 		err = s.f.Chmod(0o640)
 	}
 	if err == nil {
 		err = s.f.Sync()
 	}
-	if err := errors.Join(err, s.f.Close()); err != nil {
+	if s.f != nil {
+		err = errors.Join(err, s.f.Close())
+		s.f = nil
+	}
+	if err != nil {
 		s.err = err
 		return fmt.Errorf("scratch: %w", err)
 	}
