@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"aida/store"
-	"aida/syncer/columnar"
 	"aida/syncer/lake"
 	"aida/syncer/source"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // run is one sync under way.
@@ -24,63 +26,74 @@ type run struct {
 	scratch *lake.Scratch
 }
 
-// converted is a table whose new file waits in scratch for the publish.
-type converted struct {
-	change lake.Change
+// result is how a table's sync went: a change that waits for the publish, or the finished row of the run.
+type result struct {
+	change *lake.Change
 	row    store.RunTable
+	cut    bool // it was cut short, which is no failure of the table
 }
 
-// do converts table after table, then publishes all that changed at once, so that readers never see tables of two runs.
+// do syncs the tables, a few at a time, then publishes all that changed at once, so that readers never see tables of two
+// runs.
 func (u *run) do(ctx context.Context, jobs []job) (*Report, error) {
-	var ready []converted
-	var rows []store.RunTable
-	for _, j := range jobs {
-		if ctx.Err() != nil {
-			break
+	results := make([]result, len(jobs))
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(u.s.o.Parallel)
+	for i, j := range jobs {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				results[i].cut = true
+				return nil
+			}
+			results[i] = u.table(ctx, j)
+			if r := &results[i]; ctx.Err() != nil {
+				r.cut = true
+			} else if r.change == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				u.done(r.row)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the tables' failures are in their rows
+	report := &Report{Run: u.id}
+	var ready []lake.Change
+	for _, r := range results {
+		switch {
+		case r.cut:
+		case r.change != nil:
+			ready = append(ready, *r.change)
+		default:
+			report.Tables = append(report.Tables, r.row)
 		}
-		c, row := u.table(ctx, j)
-		if ctx.Err() != nil {
-			break // what was cut short is no failure of the table
-		}
-		if c != nil {
-			ready = append(ready, *c)
+	}
+	if ctx.Err() != nil {
+		return report, u.interrupted(report, context.Cause(ctx))
+	}
+	// From here on the run is not cut short: a publish is quick, and either done or not.
+	published, err := u.s.o.Lake.Publish(context.WithoutCancel(ctx), u.id, "sync", ready)
+	for _, r := range results {
+		if r.change == nil {
 			continue
 		}
-		rows = append(rows, row)
-		u.done(row)
-	}
-	report := &Report{Run: u.id}
-	if ctx.Err() != nil {
-		return report, u.interrupted(report, rows, ctx.Err())
-	}
-	published, err := u.publish(ctx, ready)
-	for _, c := range ready {
-		row := c.row
+		row := r.row
 		switch {
 		case err != nil:
 			row.Outcome, row.Reason = store.Failed, err.Error()
 		case published.Tables[row.TableID]:
 			row.Outcome, row.Generation = store.Changed, published.Generation
-		default:
+		case row.Strategy == didReplace:
 			row.Outcome, row.Reason = store.Unchanged, "the source was written anew with the same rows"
+		default:
+			row.Outcome = store.Unchanged
 		}
-		rows = append(rows, row)
+		report.Tables = append(report.Tables, row)
 		u.done(row)
 	}
-	if ctx.Err() != nil {
-		return report, u.interrupted(report, rows, ctx.Err())
-	}
-	report.Generation, report.Published, report.Tables = published.Generation, published.Changed, rows
+	report.Generation, report.Published = published.Generation, published.Changed
 	return report, u.finish(ctx, report, false)
-}
-
-func (u *run) publish(ctx context.Context, ready []converted) (lake.Published, error) {
-	var changes []lake.Change
-	for _, c := range ready {
-		changes = append(changes, c.change)
-	}
-	// From here on the run is not cut short: a publish is quick, and either done or not.
-	return u.s.o.Lake.Publish(context.WithoutCancel(ctx), u.id, "sync", changes)
 }
 
 func (u *run) done(row store.RunTable) {
@@ -91,8 +104,11 @@ func (u *run) done(row store.RunTable) {
 	if row.Outcome == store.Failed {
 		level = u.s.o.Log.Error
 	}
-	level("table synced", "run", row.RunID, "table", row.Table, "outcome", row.Outcome, "rows", row.Rows, "bytes", row.Bytes,
+	level("table synced", "run", row.RunID, "table", row.Table, "outcome", row.Outcome, "strategy", row.Strategy, "rows", row.Rows, "bytes", row.Bytes,
 		"duration", row.Duration, "reason", row.Reason)
+	if len(row.Schema) > 0 {
+		u.s.o.Log.Warn("the source's columns are not those of before", "table", row.Table, "changes", describe(row.Schema))
+	}
 }
 
 func (u *run) finish(ctx context.Context, report *Report, interrupted bool) error {
@@ -112,143 +128,66 @@ func (u *run) finish(ctx context.Context, report *Report, interrupted bool) erro
 	return err
 }
 
-func (u *run) interrupted(report *Report, rows []store.RunTable, cause error) error {
-	report.Tables = rows
+func (u *run) interrupted(report *Report, cause error) error {
 	return errors.Join(fmt.Errorf("the sync was interrupted, nothing was published: %w", cause), u.finish(context.Background(), report, true))
 }
 
-// table fetches and converts one table. It gives either a change to publish, or the finished row of the run.
-func (u *run) table(ctx context.Context, j job) (c *converted, row store.RunTable) {
-	row = store.RunTable{RunID: u.id, TableID: j.table.ID, Table: j.table.FullName(), StartedAt: time.Now().UTC()}
+// table brings one table up to date as far as the publish.
+func (u *run) table(ctx context.Context, j job) (r result) {
+	r.row = store.RunTable{RunID: u.id, TableID: j.table.ID, Table: j.table.FullName(), StartedAt: time.Now().UTC()}
 	fail := func(err error) {
-		row.Outcome, row.Reason, row.Duration = store.Failed, err.Error(), since(row.StartedAt)
+		r.change = nil
+		r.row.Outcome, r.row.Reason = store.Failed, err.Error()
 	}
 	defer func() { // a connector's fault must not end the appliance
 		if p := recover(); p != nil {
-			u.s.o.Log.Error("panic in a connector", "table", row.Table, "panic", p, "stack", string(debug.Stack()))
-			c = nil
-			fail(fmt.Errorf("table %s: an internal error happened, it is in the log: please report it", row.Table))
+			u.s.o.Log.Error("panic in a connector", "table", r.row.Table, "panic", p, "stack", string(debug.Stack()))
+			fail(fmt.Errorf("table %s: an internal error happened, it is in the log: please report it", r.row.Table))
 		}
+		r.row.Duration = since(r.row.StartedAt)
 	}()
-	have, err := u.s.o.Store.TableFiles(ctx, j.table.ID)
-	if err != nil {
+	w := &work{u: u, j: j, row: &r.row}
+	var err error
+	if r.change, err = w.sync(ctx); err != nil {
 		fail(err)
-		return nil, row
 	}
-	res, err := u.fetch(ctx, j, len(have) > 0)
-	if err != nil {
-		fail(err)
-		return nil, row
-	}
-	if res.Unchanged() {
-		row.Outcome, row.DataTime, row.Duration = store.Unchanged, res.DataTime, since(row.StartedAt)
-		for _, f := range have {
-			row.Rows, row.Bytes = row.Rows+f.Rows, row.Bytes+f.Size
-		}
-		return nil, row
-	}
-	change, err := u.convert(ctx, j, res, &row, have)
-	if cerr := res.Data.Close(); cerr != nil && err == nil {
-		err = fmt.Errorf("table %s: %w", row.Table, cerr)
-	}
-	if err != nil {
-		fail(err)
-		return nil, row
-	}
-	row.Duration, row.DataTime = since(row.StartedAt), res.DataTime
-	return &converted{*change, row}, row
-}
-
-// fetch asks the connector. Without files in the lake, what is known counts for nothing.
-func (u *run) fetch(ctx context.Context, j job, have bool) (*source.Result, error) {
-	src, err := u.s.sourceOf(j.doc)
-	if err != nil {
-		return nil, fmt.Errorf("table %s: %w", j.table.FullName(), err)
-	}
-	if j.doc.Strategy != "full_refresh" {
-		return nil, fmt.Errorf("table %s: sync_strategy %s is not offered by the %s connector: use full_refresh", j.table.FullName(), j.doc.Strategy, src.Name())
-	}
-	req := source.Request{Table: j.doc, Scratch: u.scratch.Dir}
-	if have && !u.r.Full {
-		req.Known = j.table.Fingerprint
-	}
-	return src.Fetch(ctx, req)
-}
-
-func (u *run) convert(ctx context.Context, j job, res *source.Result, row *store.RunTable, have []store.File) (*lake.Change, error) {
-	if err := u.room(res.Size, have); err != nil {
-		return nil, fmt.Errorf("table %s: %w", row.Table, err)
-	}
-	if u.r.Progress != nil {
-		u.r.Progress.Start(row.Table, res.Size)
-	}
-	staged, err := u.scratch.Stage("")
-	if err != nil {
-		return nil, err
-	}
-	out, err := res.Data.WriteParquet(ctx, staged, columnar.Options{Workers: u.s.o.Workers, Progress: func(bytes, rows int64) {
-		if u.r.Progress != nil {
-			u.r.Progress.Advance(row.Table, bytes, rows)
-		}
-	}})
-	if err := errors.Join(err, staged.Finish()); err != nil {
-		return nil, err
-	}
-	if err := res.Data.Settled(ctx); err != nil {
-		return nil, fmt.Errorf("table %s: %w", row.Table, err)
-	}
-	row.Rows, row.Bytes, row.Quarantined, row.Warnings = out.Rows, out.Bytes, out.Quarantined, out.Warnings
-	side, err := u.keepQuarantine(j, out.Quarantined > 0)
-	if err != nil {
-		return nil, fmt.Errorf("table %s: %w", row.Table, err)
-	}
-	if out.Quarantined > 0 {
-		row.Warnings = append(row.Warnings, fmt.Sprintf("%d rows were not taken, they are in %s", out.Quarantined, side))
-	}
-	var schema []store.Column
-	for _, c := range out.Schema.Columns {
-		schema = append(schema, store.Column{Name: c.Name, Type: c.Type.String()})
-	}
-	return &lake.Change{Table: j.table, Files: []lake.Part{{Staged: staged, Rows: out.Rows, Schema: schema}},
-		Fingerprint: res.Fingerprint, DataTime: res.DataTime}, nil
+	return r
 }
 
 // reserve is what a sync leaves free on the disk for SQLite, uploads and logs.
 const reserve = 64 << 20
 
-// room fails before anything is written when the disk cannot hold the new file beside the old one. Parquet is smaller
-// than the text it comes from; without a known size the last file's is taken.
-func (u *run) room(size int64, have []store.File) error {
-	for _, f := range have {
-		size = max(size, f.Size)
-	}
+// room fails before anything is written when the disk cannot hold the new files beside the old ones. Parquet is smaller
+// than the text it comes from; without a known size that of the table is taken.
+func (u *run) room(size, held int64) error {
 	free, err := lake.Free(u.s.o.Data)
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)
 	}
-	if need := max(size, 0) + reserve; free < need {
+	if need := max(size, held, 0) + reserve; free < need {
 		return fmt.Errorf("the disk of %s has %d MiB free, this needs up to %d MiB: free some, or move the data folder", u.s.o.Data, free>>20, need>>20)
 	}
 	return nil
 }
 
 // keepQuarantine moves the rows that were not taken to data/quarantine, where they stay until the table is read again.
-func (u *run) keepQuarantine(j job, any bool) (string, error) {
-	dir := filepath.Join(u.s.o.Data, "quarantine")
-	path := filepath.Join(dir, j.table.FullName()+".csv")
-	if !any {
+func (w *work) keepQuarantine() error {
+	dir := filepath.Join(w.u.s.o.Data, "quarantine")
+	path := filepath.Join(dir, w.j.table.FullName()+".csv")
+	if w.row.Quarantined == 0 {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("quarantine: %w", err)
+			return fmt.Errorf("quarantine: %w", err)
 		}
-		return "", nil
+		return nil
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", fmt.Errorf("quarantine: %w", err)
+		return fmt.Errorf("quarantine: %w", err)
 	}
-	if err := os.Rename(filepath.Join(u.scratch.Dir, source.QuarantineFile), path); err != nil {
-		return "", fmt.Errorf("quarantine: %w", err)
+	if err := os.Rename(filepath.Join(w.dir, source.QuarantineFile), path); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
 	}
-	return path, nil
+	w.row.Warnings = append(w.row.Warnings, fmt.Sprintf("%d rows were not taken, they are in %s", w.row.Quarantined, path))
+	return nil
 }
 
 // dry tells for each table whether a sync would read it, without converting or publishing.
@@ -257,23 +196,13 @@ func (u *run) dry(ctx context.Context, jobs []job) (*Report, error) {
 	failed := 0
 	for _, j := range jobs {
 		row := store.RunTable{TableID: j.table.ID, Table: j.table.FullName(), StartedAt: time.Now().UTC(), Outcome: store.Unchanged}
-		have, err := u.s.o.Store.TableFiles(ctx, j.table.ID)
-		var res *source.Result
-		if err == nil {
-			res, err = u.fetch(ctx, j, len(have) > 0)
-		}
-		switch {
-		case ctx.Err() != nil:
+		err := u.dryTable(ctx, j, &row)
+		if ctx.Err() != nil {
 			return report, ctx.Err()
-		case err != nil:
+		}
+		if err != nil {
 			row.Outcome, row.Reason = store.Failed, err.Error()
 			failed++
-		case !res.Unchanged():
-			row.Outcome, row.Reason, row.DataTime = store.Changed, "would be read", res.DataTime
-			err = res.Data.Close()
-		}
-		if err != nil && row.Outcome != store.Failed {
-			return report, err
 		}
 		row.Duration = since(row.StartedAt)
 		report.Tables = append(report.Tables, row)
@@ -286,4 +215,27 @@ func (u *run) dry(ctx context.Context, jobs []job) (*Report, error) {
 		}
 	}
 	return report, nil
+}
+
+func (u *run) dryTable(ctx context.Context, j job, row *store.RunTable) error {
+	w := &work{u: u, j: j, row: row}
+	if err := w.look(ctx); err != nil {
+		return err
+	}
+	req := w.request(nil)
+	req.Window = u.r.window()
+	what := "would be read"
+	if w.usable && !u.r.Full && req.Window.All() {
+		req.Known = j.table.Fingerprint
+		if w.windowed && !w.journal.Watermark.IsZero() {
+			req.Window.Since = w.journal.Watermark.AddDate(0, 0, -max(w.j.doc.IncrementalWindow, 1))
+			what = "changes since " + req.Window.Since.Format(time.RFC3339) + " would be read"
+		}
+	}
+	res, err := w.src.Fetch(ctx, req)
+	if err != nil || res.Unchanged() {
+		return err
+	}
+	row.Outcome, row.Reason, row.DataTime = store.Changed, what, res.DataTime
+	return res.Data.Close()
 }

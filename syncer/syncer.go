@@ -11,8 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +20,6 @@ import (
 	"aida/syncer/datadoc"
 	"aida/syncer/lake"
 	"aida/syncer/source"
-
-	"github.com/gofrs/flock"
 )
 
 // Options is what a Syncer works with.
@@ -35,15 +33,13 @@ type Options struct {
 	Datasets []store.Dataset // what instance.yaml says of datasets; those of tables that it does not name are open
 	Profiler Profiler        // told of tables after a publish; may be nil
 	Workers  int             // goroutines that convert one table; 0 = cores
+	Parallel int             // tables at a time; 0 = 1
+	PartRows int64           // a table of more rows is a folder of part files; 0 = a million
 	Log      *slog.Logger
 }
 
-// Syncer runs syncs, one at a time in all processes that share the data folder.
-type Syncer struct {
-	o    Options
-	busy sync.Mutex // a flock that is held counts as free to its own process
-	lock *flock.Flock
-}
+// Syncer runs syncs, one at a time for each table in all processes that share the data folder.
+type Syncer struct{ o Options }
 
 // New makes a Syncer.
 func New(o Options) *Syncer {
@@ -51,17 +47,22 @@ func New(o Options) *Syncer {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Syncer{o: o, lock: flock.New(filepath.Join(o.Data, "sync.lock"))}
+	o.Parallel, o.PartRows = max(1, o.Parallel), cmp.Or(o.PartRows, 1_000_000)
+	return &Syncer{o: o}
 }
 
 // Request asks for a sync.
 type Request struct {
-	Tables   []string // source ids, folder.name or unique names; none = all
-	Full     bool     // convert also what looks unchanged
+	Tables   []string  // source ids, folder.name or unique names; none = all
+	Full     bool      // convert also what looks unchanged, and fetch all rows
+	Since    time.Time // with Until: fetch the rows that changed in this time, whatever was fetched before
+	Until    time.Time
 	DryRun   bool     // tell what would be done, publish nothing
 	Trigger  string   // who or what asked
 	Progress Progress // may be nil
 }
+
+func (r Request) window() source.Window { return source.Window{Since: r.Since, Until: r.Until} }
 
 // Progress is told how a run goes on. Its methods are called from one goroutine at a time for each table.
 type Progress interface {
@@ -79,8 +80,8 @@ type Report struct {
 	Tables     []store.RunTable `json:"tables"`
 }
 
-// ErrBusy tells that another sync runs on the same data folder.
-var ErrBusy = errors.New("another sync is running on this data folder: wait for it, or look at it with `aida status`")
+// ErrBusy tells that another sync is at all of the tables.
+var ErrBusy = errors.New("another sync is running on these tables: wait for it")
 
 // Register makes the store's catalog what the configuration says: tables and their datasets.
 func (s *Syncer) Register(ctx context.Context) error {
@@ -108,25 +109,10 @@ func (s *Syncer) Register(ctx context.Context) error {
 }
 
 // Sync brings tables up to date and publishes what changed as one generation. A table that fails leaves the others, and
-// its own last published state, as they are. The error is of the run as a whole; a table's failure is in the report.
-func (s *Syncer) Sync(ctx context.Context, r Request) (*Report, error) {
-	if !s.busy.TryLock() {
-		return nil, ErrBusy
-	}
-	defer s.busy.Unlock()
-	if ok, err := s.lock.TryLock(); err != nil {
-		return nil, fmt.Errorf("sync lock: %w", err)
-	} else if !ok {
-		return nil, ErrBusy
-	}
-	defer s.lock.Unlock()
-	if err := s.o.Store.InterruptRuns(ctx, func(string) bool { return false }); err != nil {
-		return nil, err
-	}
-	if err := s.Register(ctx); err != nil {
-		return nil, err
-	}
-	jobs, err := s.choose(ctx, r.Tables)
+// its own last published state, as they are; one that another sync is at is left out. The error is of the run as a whole;
+// a table's failure is in the report.
+func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error) {
+	docs, err := s.choose(r.Tables)
 	if err != nil {
 		return nil, err
 	}
@@ -141,14 +127,59 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (*Report, error) {
 	}()
 	run := &run{s: s, r: r, scratch: scratch}
 	if r.DryRun {
+		jobs, err := s.jobs(ctx, docs)
+		if err != nil {
+			return nil, err
+		}
 		return run.dry(ctx, jobs)
 	}
-	if run.id, err = s.o.Store.StartRun(ctx, cmp.Or(r.Trigger, "command"), ""); err != nil {
+	var ids []string
+	for _, d := range docs {
+		ids = append(ids, d.ID)
+	}
+	busy, err := s.lease(ctx, scratch, ids)
+	if err != nil {
 		return nil, err
 	}
-	report, err := run.do(ctx, jobs)
+	if len(docs) > 0 && len(busy) == len(docs) {
+		return nil, ErrBusy
+	}
+	if err := s.o.Store.InterruptRuns(ctx, s.o.Lake.Alive); err != nil {
+		return nil, errors.Join(err, s.o.Store.ReleaseLeases(context.WithoutCancel(ctx), scratch.Name()))
+	}
+	docs = slices.DeleteFunc(docs, func(d datadoc.Table) bool { return busy[d.ID] })
+	ctx, cancel := context.WithCancelCause(ctx)
+	var beat sync.WaitGroup
+	beat.Go(func() { s.heartbeat(ctx, scratch.Name(), len(docs), cancel) })
+	defer func() {
+		cancel(nil)
+		beat.Wait()
+		err = errors.Join(err, s.o.Store.ReleaseLeases(context.WithoutCancel(ctx), scratch.Name()))
+	}()
+	jobs, err := s.jobs(ctx, docs)
+	if err != nil {
+		return nil, err
+	}
+	if run.id, err = s.o.Store.StartRun(ctx, cmp.Or(r.Trigger, "command"), scratch.Name()); err != nil {
+		return nil, err
+	}
+	report, err = run.do(ctx, jobs)
 	s.profile(ctx, report)
+	for id := range busy {
+		if t, ok := s.doc(id); ok && report != nil {
+			report.Tables = append(report.Tables, store.RunTable{RunID: run.id, Table: t.FullName(), Outcome: store.Skipped,
+				Reason: "another sync is at it", StartedAt: time.Now().UTC()})
+		}
+	}
 	return report, err
+}
+
+func (s *Syncer) doc(id string) (datadoc.Table, bool) {
+	i := slices.IndexFunc(s.o.Tables, func(t datadoc.Table) bool { return t.ID == id })
+	if i < 0 {
+		return datadoc.Table{}, false
+	}
+	return s.o.Tables[i], true
 }
 
 // job is one table to sync: as described, and as the store knows it.
@@ -157,37 +188,44 @@ type job struct {
 	table store.Table
 }
 
-func (s *Syncer) choose(ctx context.Context, names []string) ([]job, error) {
+// choose finds the described tables of these names; no name means all of them.
+func (s *Syncer) choose(names []string) (chosen []datadoc.Table, err error) {
+	if len(names) == 0 {
+		return slices.Clone(s.o.Tables), nil
+	}
+	var tables []store.Table
+	for _, d := range s.o.Tables {
+		tables = append(tables, tableOf(d))
+	}
+	var unknown []error
+	seen := map[string]bool{}
+	for _, n := range names {
+		t, err := store.FindTable(tables, n)
+		if err != nil {
+			unknown = append(unknown, err)
+		} else if d, ok := s.doc(t.SourceID); ok && !seen[d.ID] {
+			seen[d.ID] = true
+			chosen = append(chosen, d)
+		}
+	}
+	return chosen, errors.Join(unknown...)
+}
+
+// jobs registers all described tables and gives the chosen ones as the store knows them, the longest not synced first.
+func (s *Syncer) jobs(ctx context.Context, docs []datadoc.Table) (jobs []job, err error) {
+	if err := s.Register(ctx); err != nil {
+		return nil, err
+	}
 	tables, err := s.o.Store.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	docs := map[string]datadoc.Table{}
-	for _, d := range s.o.Tables {
-		docs[d.ID] = d
-	}
-	chosen := tables
-	if len(names) > 0 {
-		chosen = nil
-		var unknown []error
-		seen := map[int64]bool{}
-		for _, n := range names {
-			t, err := store.FindTable(tables, n)
-			if err != nil {
-				unknown = append(unknown, err)
-			} else if !seen[t.ID] {
-				seen[t.ID] = true
-				chosen = append(chosen, t)
-			}
-		}
-		if err := errors.Join(unknown...); err != nil {
-			return nil, err
+	for _, t := range tables {
+		if i := slices.IndexFunc(docs, func(d datadoc.Table) bool { return d.ID == t.SourceID }); i >= 0 {
+			jobs = append(jobs, job{docs[i], t})
 		}
 	}
-	var jobs []job
-	for _, t := range chosen {
-		jobs = append(jobs, job{docs[t.SourceID], t})
-	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return a.table.SyncedAt.Compare(b.table.SyncedAt) })
 	return jobs, nil
 }
 

@@ -169,14 +169,15 @@ func (x *Index) find(h uint64, key []Vector, pos [][]int32, row int) int {
 // Replaced tells whether a later row has the same key.
 func (x *Index) Replaced(row int) bool { return x.replaced[row] }
 
-// Match finds which rows of a file have a key of the index: for each row group the rows, in order, with the row of the
-// index in With. Only key columns are read, and only of row groups whose range of keys meets that of the index.
-func (x *Index) Match(ctx context.Context, f *Reader, workers int) ([][]Edit, error) {
-	out := make([][]Edit, 0, f.RowGroups())
-	err := inOrder(ctx, f.RowGroups(), workers, func() func(int) ([]Edit, error) {
+// Match finds which rows of a file, from row group from on, have a key of the index: for each of these row groups the rows,
+// in order, with the row of the index in With. Only key columns are read, and only of row groups whose range of keys meets that of the index.
+func (x *Index) Match(ctx context.Context, f *Reader, from, workers int) ([][]Edit, error) {
+	out := make([][]Edit, 0, f.RowGroups()-from)
+	err := inOrder(ctx, f.RowGroups()-from, workers, func() func(int) ([]Edit, error) {
 		key, pos := make([]Vector, len(x.columns)), make([][]int32, len(x.columns))
 		var hashes []uint64
-		return func(group int) ([]Edit, error) {
+		return func(i int) ([]Edit, error) {
+			group := from + i
 			if low, high := f.groupRange(group, x.columns[0]); bytes.Compare(high, x.low) < 0 || bytes.Compare(low, x.high) > 0 {
 				return nil, nil
 			}

@@ -88,6 +88,9 @@ func (g *columnMaker) differs(src *Vector, edits []Edit, c int) bool {
 	row, value := 0, 0
 	full := src.Nulls == 0
 	for _, e := range edits {
+		if e.With < 0 {
+			return true
+		}
 		if full {
 			value = int(e.Row)
 		} else {

@@ -40,7 +40,7 @@ type Written struct {
 	Bytes   int64
 	Groups  int
 	Copied  int  // row groups whose bytes were taken over whole
-	Changed bool // some row or column is not as it was in the files it came from
+	Changed bool // some value is not as it was in the files it came from, or rows came or went
 }
 
 // WriteParquet writes the file. The same layout gives the same bytes, whatever the number of workers.
@@ -67,7 +67,7 @@ func (l *Layout) WriteParquet(ctx context.Context, w io.Writer, workers int) (*W
 	}, func(c *chunks) error {
 		out.Rows += int64(c.rows)
 		out.Changed = out.Changed || c.changed
-		if !c.changed {
+		if c.copied {
 			out.Copied++
 		}
 		err := a.addChunks(c)
@@ -154,7 +154,8 @@ func inOrder[R any](ctx context.Context, n, workers int, worker func() func(int)
 // chunks are the columns of one row group, as bytes.
 type chunks struct {
 	rows    int
-	changed bool
+	changed bool // by its edits
+	copied  bool // byte by byte
 	columns []chunk
 	buffers []*bytes.Buffer
 }
@@ -175,12 +176,12 @@ type columnMaker struct {
 
 func (g *columnMaker) group(i int) (*chunks, error) {
 	pieces := g.l.Groups[i]
-	out := &chunks{columns: make([]chunk, len(g.l.Columns))}
+	out := &chunks{columns: make([]chunk, len(g.l.Columns)), copied: true}
 	for _, p := range pieces {
 		out.rows += p.rows()
+		out.changed = out.changed || !dropsNone(p.Edits) || len(p.Pick) > 0
 	}
 	if out.rows == 0 {
-		out.changed = true
 		return out, nil
 	}
 	for c := range g.l.Columns {
@@ -188,7 +189,7 @@ func (g *columnMaker) group(i int) (*chunks, error) {
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", g.l.Columns[c].Name, err)
 		}
-		out.changed = out.changed || !kept
+		out.copied = out.copied && kept
 	}
 	return out, nil
 }
@@ -216,8 +217,11 @@ func (g *columnMaker) column(out *chunks, pieces []Piece, c int) (kept bool, err
 		if err := pieces[0].File.readOne(pieces[0].Group, raw, &g.src); err != nil {
 			return false, err
 		}
-		if dropsNone(pieces[0].Edits) && !g.differs(&g.src, pieces[0].Edits, c) {
-			return true, g.copy(out, pieces[0], raw, c)
+		if dropsNone(pieces[0].Edits) {
+			if !g.differs(&g.src, pieces[0].Edits, c) {
+				return true, g.copy(out, pieces[0], raw, c)
+			}
+			out.changed = true
 		}
 		g.dst.Reset()
 		g.dst.Type = col.Type
@@ -243,6 +247,8 @@ func (g *columnMaker) column(out *chunks, pieces []Piece, c int) (kept bool, err
 		if err := p.File.readAs(p.Group, col, &g.src); err != nil {
 			return false, err
 		}
+		i := p.File.Column(col.Name)
+		out.changed = out.changed || i < 0 || !SameStorage(p.File.schema.Columns[i].Type, col.Type) || g.differs(&g.src, p.Edits, c)
 		g.dst.edit(&g.src, p.Edits, g.patch(c), g.patchPos(c))
 	}
 	return false, g.encode(out, c)

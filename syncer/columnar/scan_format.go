@@ -47,6 +47,9 @@ type CastError struct {
 	Row      int // in its row group
 	Value    string
 	Affected int // values of the row group that do not fit
+
+	rows   []int32
+	values []string
 }
 
 func (e *CastError) Error() string {
@@ -79,6 +82,7 @@ func cast(v *Vector, from Type, to Column) error {
 			value = append([]byte(nil), text...)
 		}
 		if len(value) == 0 && stored(to.Type).Kind != String || from.Kind == Int64 && to.Type.Kind == Float64 || k.add(&out, col, value) != "" {
+			bad.rows, bad.values = append(bad.rows, int32(row)), append(bad.values, clip(text))
 			if bad.Affected++; bad.Affected == 1 {
 				bad.Row, bad.Value = row, clip(text)
 			}

@@ -2,6 +2,7 @@ package columnar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,6 +15,7 @@ type Rows struct {
 	vectors []Vector
 	pos     [][]int32
 	n       int
+	held    int64 // bytes of memory, about
 }
 
 // Bounds of the rows that are held in memory at a time.
@@ -25,16 +27,24 @@ const (
 // Len is the number of rows.
 func (r *Rows) Len() int { return r.n }
 
+// Misfit is a cell that its column's type cannot hold.
+type Misfit struct {
+	Row    int32
+	Column string
+	From   Type
+	Value  string
+}
+
 // ReadRows decodes row groups of a file, beginning with group, as the given columns, until there are as many rows as
-// memory should hold; at least one group. next is the group to go on with, f.RowGroups() at the end.
-func ReadRows(ctx context.Context, f *Reader, group int, columns []Column, workers int) (r *Rows, next int, err error) {
+// memory should hold; at least one group. next is the group to go on with, f.RowGroups() at the end. A value that does not
+// fit its column is a *CastError, unless misfits is given, which takes it; the cell is null then.
+func ReadRows(ctx context.Context, f *Reader, group int, columns []Column, workers int, misfits *[]Misfit) (r *Rows, next int, err error) {
 	r = &Rows{columns: columns, vectors: make([]Vector, len(columns))}
-	var held int64
 	for next = group; next < f.RowGroups(); next++ {
-		if next > group && (r.n+int(f.GroupRows(next)) > maxRowsHeld || held+held/int64(next-group) > maxBytesHeld) {
+		if next > group && (r.n+int(f.GroupRows(next)) > maxRowsHeld || r.held+r.held/int64(next-group) > maxBytesHeld) {
 			break
 		}
-		parts := make([]Vector, len(columns))
+		parts, bad := make([]Vector, len(columns)), make([][]Misfit, len(columns))
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(max(1, workers))
 		for i := range columns {
@@ -42,14 +52,25 @@ func ReadRows(ctx context.Context, f *Reader, group int, columns []Column, worke
 				if err := gctx.Err(); err != nil {
 					return err
 				}
-				return f.readAs(next, columns[i], &parts[i])
+				err := f.readAs(next, columns[i], &parts[i])
+				var cast *CastError
+				if misfits == nil || !errors.As(err, &cast) {
+					return err
+				}
+				for k, row := range cast.rows {
+					bad[i] = append(bad[i], Misfit{row + int32(r.n), columns[i].Name, cast.From, cast.values[k]})
+				}
+				return nil
 			})
 		}
 		if err := g.Wait(); err != nil {
 			return nil, 0, err
 		}
 		for i := range parts {
-			held += parts[i].held()
+			if misfits != nil {
+				*misfits = append(*misfits, bad[i]...)
+			}
+			r.held += parts[i].held()
 			r.vectors[i].append(&parts[i])
 		}
 		r.n += int(f.GroupRows(next))

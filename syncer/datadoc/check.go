@@ -68,6 +68,7 @@ func (t *Table) resolve(mapping map[string]string) {
 		t.QueryMode = "local"
 	}
 	for i := range t.WhereFilters {
+		t.WhereFilters[i].Written = slices.Clone(t.WhereFilters[i].Values)
 		for j, v := range t.WhereFilters[i].Values {
 			t.WhereFilters[i].Values[j] = ResolvePlaceholders(v, time.Now())
 		}

@@ -80,6 +80,8 @@ type Filter struct {
 	Column   string   `yaml:"column"`
 	Operator string   `yaml:"operator"`
 	Values   []string `yaml:"values"`
+
+	Written []string `yaml:"-"` // the values as the file has them, before {{today}} and the like are resolved
 }
 
 // CSVOptions say where a table's CSV text is and how it stands for cells; see the csv connector.
