@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,19 +18,46 @@ import (
 
 func syncCommand(c *cli) *cobra.Command {
 	var full, dry bool
+	var since, until string
 	cmd := &cobra.Command{
 		Use: "sync [TABLE...]", Short: "Bring tables up to date now",
 		Long:    "Reads the sources of all tables, or of those named (id, folder.name, or a name that is unique), and publishes what\nchanged as one generation. A table that fails leaves the others as they are; the exit code is then 3, or 1 when all failed.",
 		Example: "  aida sync\n  aida sync sales.orders --full\n  aida sync --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
-				return c.sync(cmd.Context(), p, syncer.Request{Tables: args, Full: full, DryRun: dry, Trigger: actor()})
+				r := syncer.Request{Tables: args, Full: full, DryRun: dry, Trigger: actor()}
+				var err error
+				if r.Since, err = moment("--since", since); err != nil {
+					return err
+				}
+				if r.Until, err = moment("--until", until); err != nil {
+					return err
+				}
+				if !r.Since.IsZero() && !r.Until.IsZero() && !r.Since.Before(r.Until) {
+					return usage("--since must lie before --until")
+				}
+				return c.sync(cmd.Context(), p, r)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&full, "full", false, "convert also what looks unchanged")
+	cmd.Flags().BoolVar(&full, "full", false, "fetch all rows, also of what looks unchanged")
+	cmd.Flags().StringVar(&since, "since", "", "fetch again what changed at or after this time (YYYY-MM-DD or RFC 3339, UTC); later syncs go on from where they were")
+	cmd.Flags().StringVar(&until, "until", "", "with --since: and before this time")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell what would be read, publish nothing")
 	return cmd
+}
+
+// moment reads a time of the command line.
+func moment(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, usage("%s %q is not a time: write it as 2026-03-01 or 2026-03-01T06:00:00Z", flag, text)
 }
 
 func (c *cli) sync(ctx context.Context, p *program, r syncer.Request) error {
@@ -56,7 +84,12 @@ func (c *cli) sync(ctx context.Context, p *program, r syncer.Request) error {
 	} else {
 		c.summary(report)
 	}
+	skipped := slices.ContainsFunc(report.Tables, func(t store.RunTable) bool { return t.Outcome == store.Skipped })
 	switch report.Outcome {
+	case store.Done:
+		if skipped {
+			return &exitError{exitPartial, fmt.Errorf("some tables were left out, as another sync is at them: run the sync again")}
+		}
 	case store.Failed:
 		return &exitError{exitFailed, fmt.Errorf("no table could be synced, the reasons are above")}
 	case store.Partial:
@@ -74,7 +107,11 @@ func (c *cli) summary(r *syncer.Report) {
 	if r.Published {
 		what = fmt.Sprintf("published generation %d", r.Generation)
 	}
-	c.say("%d changed, %d unchanged, %d failed: %s.", count[store.Changed], count[store.Unchanged], count[store.Failed], what)
+	left := ""
+	if n := count[store.Skipped]; n > 0 {
+		left = fmt.Sprintf(", %d left out as another sync is at them", n)
+	}
+	c.say("%d changed, %d unchanged, %d failed%s: %s.", count[store.Changed], count[store.Unchanged], count[store.Failed], left, what)
 }
 
 // line says how a table fared.
@@ -84,6 +121,9 @@ func line(t store.RunTable) string {
 		s = fmt.Sprintf("%s: failed: %s", t.Table, t.Reason)
 	} else if t.Reason != "" {
 		s += " (" + t.Reason + ")"
+	}
+	for _, ch := range t.Schema {
+		s += "\n  schema: " + ch.String()
 	}
 	for _, w := range t.Warnings {
 		s += "\n  warning: " + w

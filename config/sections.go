@@ -59,7 +59,8 @@ type Schedule struct {
 
 // Sync bounds a sync.
 type Sync struct {
-	Workers int `yaml:"workers"` // 0 = cores
+	Workers  int `yaml:"workers"`  // goroutines that convert one table; 0 = cores
+	Parallel int `yaml:"parallel"` // tables at a time; 0 = 2
 }
 
 // AdminKey is an admin that is made at start when missing.

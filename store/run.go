@@ -42,6 +42,19 @@ type Run struct {
 	Outcome    Outcome   `json:"outcome"`
 }
 
+// String says what happened, for people.
+func (c SchemaChange) String() string {
+	switch c.Change {
+	case "added":
+		return fmt.Sprintf("column %s (%s) was added", c.Column, c.To)
+	case "dropped":
+		return fmt.Sprintf("column %s (%s) was dropped", c.Column, c.From)
+	case "renamed":
+		return fmt.Sprintf("column %s seems to be named %s now", c.From, c.Column)
+	}
+	return fmt.Sprintf("column %s %s from %s to %s", c.Column, c.Change, c.From, c.To)
+}
+
 // RunTable is how one table fared in a run. Rows and Bytes are those of the table's files afterwards.
 type RunTable struct {
 	RunID       int64          `json:"run"`

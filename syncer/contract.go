@@ -224,16 +224,7 @@ func describe(changes []store.SchemaChange) string {
 	var out []string
 	var sample map[string]string
 	for _, ch := range changes {
-		switch ch.Change {
-		case "added":
-			out = append(out, fmt.Sprintf("column %s (%s) was added", ch.Column, ch.To))
-		case "dropped":
-			out = append(out, fmt.Sprintf("column %s (%s) was dropped", ch.Column, ch.From))
-		case "renamed":
-			out = append(out, fmt.Sprintf("column %s seems to be named %s now", ch.From, ch.Column))
-		default:
-			out = append(out, fmt.Sprintf("column %s %s from %s to %s", ch.Column, ch.Change, ch.From, ch.To))
-		}
+		out = append(out, ch.String())
 		if sample == nil {
 			sample = ch.Sample
 		}
