@@ -39,7 +39,10 @@ type Options struct {
 }
 
 // Syncer runs syncs, one at a time for each table in all processes that share the data folder.
-type Syncer struct{ o Options }
+type Syncer struct {
+	o         Options
+	profiling sync.Mutex
+}
 
 // New makes a Syncer.
 func New(o Options) *Syncer {
@@ -164,7 +167,9 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error
 		return nil, err
 	}
 	report, err = run.do(ctx, jobs)
+	s.profiling.Lock() // runs of different tables may end together
 	s.profile(ctx, report)
+	s.profiling.Unlock()
 	for id := range busy {
 		if t, ok := s.doc(id); ok && report != nil {
 			report.Tables = append(report.Tables, store.RunTable{RunID: run.id, Table: t.FullName(), Outcome: store.Skipped,
