@@ -16,6 +16,8 @@ import (
 
 	"aida/portal"
 	"aida/portal/auth"
+	"aida/portal/auth/desktop"
+	"aida/portal/auth/google"
 	"aida/portal/auth/password"
 	"aida/portal/mail"
 	"aida/store"
@@ -61,6 +63,17 @@ func (p *program) providers(mailer auth.Mailer) ([]auth.Provider, error) {
 		off[name] = true
 	}
 	var out []auth.Provider
+	if !off["google"] && c.Auth.GoogleClientID != "" {
+		out = append(out, google.New(google.Options{Issuer: c.Auth.OIDCIssuer, ButtonName: c.Auth.OIDCName, ClientID: c.Auth.GoogleClientID,
+			ClientSecret: c.Auth.GoogleClientSecret.Reveal(), Domains: c.Auth.Domains(), Allowed: c.Auth.Allows, Log: p.log}))
+	}
+	if !off["desktop"] && c.Desktop.JWTSecret != "" {
+		d, err := desktop.New(desktop.Options{Store: p.store, Secret: c.Desktop.JWTSecret.Reveal(), Issuer: c.Desktop.JWTIssuer, Scheme: c.Desktop.URLScheme})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
 	if !off["password"] || !off["email"] {
 		out = append(out, password.New(password.Options{Store: p.store, Mailer: mailer, Allowed: c.Auth.Allows, Instance: c.Instance.Name,
 			Links: !off["email"], Words: !off["password"]}))

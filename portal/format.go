@@ -25,6 +25,7 @@ func (p *Portal) functions() template.FuncMap {
 		"command":  func(text, what string) commandView { return commandView{text, what} },
 		"state":    stateMark,
 		"initials": initials,
+		"appURL":   func(s string) template.URL { return template.URL(s) }, // of the desktop app's own scheme, made by its provider
 		"list":     func(v ...any) []any { return v },
 		"join":     strings.Join,
 	}
