@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"aida/portal/route"
 	"aida/store"
@@ -52,7 +54,9 @@ func problemOf(err error) *route.Problem {
 	case errors.As(err, &e):
 		status := map[store.Code]int{store.NotFound: http.StatusNotFound, store.Conflict: http.StatusConflict, store.Invalid: http.StatusBadRequest,
 			store.Unauthorized: http.StatusForbidden}[e.Code]
-		return &route.Problem{Status: status, Title: sentence(e.Message), Text: sentence(e.Hint)}
+		title := map[store.Code]string{store.NotFound: "That does not exist", store.Conflict: "That is taken", store.Invalid: "That does not work",
+			store.Unauthorized: "You may not come in"}[e.Code]
+		return &route.Problem{Status: status, Title: title, Text: strings.TrimSpace(sentence(e.Message) + " " + sentence(e.Hint))}
 	}
 	return &route.Problem{Status: http.StatusInternalServerError, Title: "Something went wrong here",
 		Text: "It was written to the log. If it happens again, tell an admin the request number below."}
@@ -89,7 +93,8 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
+	first, n := utf8.DecodeRuneInString(s)
+	s = string(unicode.ToUpper(first)) + s[n:]
 	if strings.ContainsAny(s[len(s)-1:], ".?!") {
 		return s
 	}

@@ -6,12 +6,12 @@
 package portaltest
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -37,7 +37,7 @@ type Issuer struct {
 
 	t                *testing.T
 	client, secret   string
-	key              *rsa.PrivateKey
+	key              *ecdsa.PrivateKey
 	mu               sync.Mutex
 	codes            map[string]asked
 	Signed, Redeemed int // sign-ins begun, codes redeemed
@@ -48,7 +48,7 @@ type asked struct{ nonce, challenge, redirect string }
 // NewIssuer starts a provider that knows one client.
 func NewIssuer(t *testing.T, client, secret string) *Issuer {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +69,17 @@ func NewIssuer(t *testing.T, client, secret string) *Issuer {
 
 func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{"issuer": i.URL, "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
-		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}})
+		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"}})
 }
 
 func (i *Issuer) keys(w http.ResponseWriter, _ *http.Request) {
+	point, err := i.key.PublicKey.Bytes() // 4, then x and y of 32 bytes each (SEC 1)
+	if err != nil {
+		i.t.Error(err)
+	}
 	enc := base64.RawURLEncoding
-	answer(w, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1",
-		"n": enc.EncodeToString(i.key.N.Bytes()), "e": enc.EncodeToString(big.NewInt(int64(i.key.E)).Bytes())}}})
+	answer(w, map[string]any{"keys": []any{map[string]string{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "1",
+		"x": enc.EncodeToString(point[1:33]), "y": enc.EncodeToString(point[33:])}}})
 }
 
 // auth signs the person in at once and sends the browser back.
@@ -127,7 +131,7 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	if person.Domain != "" {
 		claims["hd"] = person.Domain
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
+	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
 	token.Header["kid"] = "1"
 	text, err := token.SignedString(i.key)
 	if err != nil {

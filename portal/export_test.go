@@ -1,0 +1,12 @@
+package portal
+
+import "aida/portal/route"
+
+// Routes are all doors, for the test that tries each.
+func (p *Portal) Routes() []route.Route { return p.routes() }
+
+// LocalPath is what follows a sign-in.
+var LocalPath = localPath
+
+// Randomart draws a fingerprint.
+var Randomart = randomart
