@@ -25,29 +25,40 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// site is the portal with what works behind it.
+type site struct {
+	*portal.Portal
+	mailer   *mail.Mailer
+	services *services
+}
+
 // portal builds the web portal; ssh is where the SSH server listens.
-func (p *program) portal(ssh net.Addr, hostKey string) (*portal.Portal, *mail.Mailer, error) {
+func (p *program) portal(ctx context.Context, ssh net.Addr, hostKey string) (*site, error) {
 	c := p.cfg
 	proxies, err := prefixes(c.Listen.TrustedProxies)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: listen.trusted_proxies: %w", c.File, err)
+		return nil, fmt.Errorf("%s: listen.trusted_proxies: %w", c.File, err)
 	}
 	mailer, err := mail.New(mail.Options{Config: c.Email, Instance: c.Instance.Name, Log: p.log})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", c.File, err)
+		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
 	providers, err := p.providers(mailer)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", c.File, err)
+		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
 	public := p.publicURL()
-	web, err := portal.New(portal.Options{
+	s := &site{mailer: mailer}
+	if s.services, err = p.newServices(ctx, providers, func() *portal.Portal { return s.Portal }); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.File, err)
+	}
+	s.Portal, err = portal.New(portal.Options{
 		Addr: c.Listen.HTTP, PublicURL: public, Proxies: proxies, Instance: c.Instance, Theme: c.Theme, Users: c.Users,
 		Names: store.UserNameRule{StripDomain: c.Auth.UsernameStripDomain, Prefix: c.Auth.UsernamePrefix},
 		Store: p.store, Providers: providers, Mailer: mailer, People: people{p.store, c.DataDir}, SSH: p.sshFacts(ssh, hostKey), Log: p.log,
-		Due: p.due(),
+		Due: p.due(), Alerting: s.services.alerting(p), Mounts: s.services.mounts(),
 	})
-	return web, mailer, err
+	return s, err
 }
 
 // providers are the ways to sign in that are configured and not disabled. A name in disabled_providers that no provider

@@ -124,12 +124,12 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 	if err != nil {
 		return err
 	}
-	web, mailer, err := p.portal(addr, srv.HostKey())
+	web, err := p.portal(ctx, addr, srv.HostKey())
 	if err != nil {
 		return err
 	}
 	line := readyLine{Event: "ready", HTTP: "http://" + reachable(web.Addr()), SSH: reachable(addr), HostKey: srv.HostKey()}
-	if line.SignIn, err = p.firstLink(ctx, web); err != nil {
+	if line.SignIn, err = p.firstLink(ctx, web.Portal); err != nil {
 		return errors.Join(err, web.Close())
 	}
 	if err := ready(line); err != nil {
@@ -138,7 +138,8 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return srv.Serve(ctx) })
 	group.Go(func() error { return web.Serve(ctx) })
-	group.Go(func() error { mailer.Run(ctx); return nil })
+	group.Go(func() error { web.mailer.Run(ctx); return nil })
+	group.Go(func() error { return web.services.run(ctx) })
 	group.Go(func() error { p.sweep(ctx); return nil })
 	if schedule != nil {
 		group.Go(func() error { p.runSchedule(ctx, schedule); return nil })

@@ -196,6 +196,7 @@ type Desktop struct {
 type Telegram struct {
 	BotToken     Secret `yaml:"bot_token"`
 	BotUsername  string `yaml:"bot_username"`
+	APIURL       string `yaml:"api_url"` // of the Bot API, when it is not Telegram's own
 	DomainSuffix string `yaml:"domain_suffix"`
 }
 

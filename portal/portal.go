@@ -79,6 +79,7 @@ type Options struct {
 	SSH       func() SSH
 	Due       func(last time.Time) time.Time // when the next sync after this one is expected; nil = none is
 	Checks    func(ctx context.Context) []Check
+	Alerting  Alerting
 	Mounts    []route.Route // handlers of other rooms: webhooks, WebSocket
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -215,7 +216,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

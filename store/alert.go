@@ -275,6 +275,12 @@ func (s *Store) Unread(ctx context.Context, userID int64) (n int, err error) {
 	return n, err
 }
 
+// HasImage tells whether a person got an alert with a picture.
+func (s *Store) HasImage(ctx context.Context, userID int64, image string) (has bool, err error) {
+	err = s.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM alert_inbox i JOIN alerts a ON a.id = i.alert_id WHERE i.user_id = ? AND a.image = ?)`, userID, image).Scan(&has)
+	return has, err
+}
+
 // LastAlert is the id of the newest alert, 0 when there is none.
 func (s *Store) LastAlert(ctx context.Context) (id int64, err error) {
 	err = s.r.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM alerts`).Scan(&id)

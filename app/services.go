@@ -1,0 +1,116 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"aida/portal"
+	"aida/portal/auth"
+	"aida/portal/route"
+	"aida/services/gateway"
+	"aida/services/notify"
+	"aida/services/telegram"
+	"aida/store"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// services are the goroutines that tell people what happened.
+type services struct {
+	notify   *notify.Notify
+	gateway  *gateway.Gateway
+	telegram *telegram.Bot // nil = no bot is configured
+}
+
+// newServices makes them. web is called when the portal, which they need and which needs them, is there.
+func (p *program) newServices(ctx context.Context, providers []auth.Provider, web func() *portal.Portal) (*services, error) {
+	s := &services{}
+	o := notify.Options{Store: p.store, Log: p.log}
+	if t := p.cfg.Telegram; t.BotToken.Reveal() != "" {
+		bot, err := telegram.New(telegram.Options{Token: t.BotToken.Reveal(), BaseURL: t.APIURL, Store: p.store, Images: p.images(), Instance: p.cfg.Instance.Name,
+			Portal: p.publicURL(), DomainSuffix: t.DomainSuffix, Log: p.log})
+		if err != nil {
+			return nil, err
+		}
+		s.telegram = bot
+		o.Channels = append(o.Channels, bot)
+	}
+	var err error
+	if s.notify, err = notify.New(ctx, o); err != nil {
+		return nil, err
+	}
+	s.gateway = gateway.New(gateway.Options{Store: p.store, Log: p.log, Token: deviceIdentity(providers),
+		Session: func(r *http.Request) (gateway.Identity, bool) {
+			u, valid, ok := web().Visitor(r)
+			return gateway.Identity{User: u, Valid: valid}, ok
+		},
+		Origin: func(origin string) bool {
+			u, err := url.Parse(origin)
+			own, ownErr := url.Parse(web().URL(""))
+			return err == nil && ownErr == nil && u.Scheme == own.Scheme && strings.EqualFold(u.Host, own.Host)
+		}})
+	s.notify.Watch(s.gateway.Post)
+	return s, nil
+}
+
+// images is where the pictures of alerts are.
+func (p *program) images() string { return filepath.Join(p.cfg.DataDir, "images") }
+
+// deviceIdentity finds whom a desktop app's token belongs to; nil when no provider knows such tokens.
+func deviceIdentity(providers []auth.Provider) func(context.Context, string) (gateway.Identity, error) {
+	for _, provider := range providers {
+		d, ok := provider.(interface {
+			Device(ctx context.Context, jwt, from string) (store.Token, store.User, error)
+		})
+		if !ok {
+			continue
+		}
+		return func(ctx context.Context, jwt string) (gateway.Identity, error) {
+			_, u, err := d.Device(ctx, jwt, "")
+			return gateway.Identity{User: u, Valid: func(ctx context.Context) bool {
+				_, _, err := d.Device(ctx, jwt, "")
+				return err == nil
+			}}, err
+		}
+	}
+	return nil
+}
+
+// mounts are the doors of the services in the portal. /ws/notifications is the reference's.
+func (s *services) mounts() (out []route.Route) {
+	for _, path := range []string{"/ws", "/ws/notifications"} {
+		out = append(out, route.Route{Pattern: "GET " + path, Who: route.Own, Handle: func(w http.ResponseWriter, r *http.Request) error {
+			s.gateway.ServeHTTP(w, r)
+			return nil
+		}})
+	}
+	return out
+}
+
+// alerting is what the alerts page needs.
+func (s *services) alerting(p *program) portal.Alerting {
+	a := portal.Alerting{Images: p.images()}
+	if s.telegram != nil {
+		a.Telegram, a.Welcome = cmp.Or(p.cfg.Telegram.BotUsername, "the bot"), s.telegram.Welcome
+	}
+	return a
+}
+
+// run works until ctx is done.
+func (s *services) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.notify.Run(ctx) })
+	group.Go(func() error { return s.gateway.Run(ctx) })
+	if s.telegram != nil {
+		group.Go(func() error { return s.telegram.Run(ctx) })
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
