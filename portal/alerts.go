@@ -82,7 +82,7 @@ func (p *Portal) showAlerts(w http.ResponseWriter, r *http.Request, status int, 
 	if v.Chat, err = p.chatOf(ctx, me.ID); err != nil {
 		return err
 	}
-	return p.render(w, r, status, "alerts", page{Title: "Alerts", Lede: "What was told to you, newest first. This page is live.", Script: "alerts", Data: v})
+	return p.render(w, r, status, "alerts", page{Title: "Alerts", Lede: "What was told to you, newest first. This page is live.", Script: "alerts.js", Data: v})
 }
 
 func (p *Portal) chatOf(ctx context.Context, userID int64) (*store.Channel, error) {
