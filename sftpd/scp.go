@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strconv"
@@ -23,6 +24,7 @@ type scp struct {
 	r              *bufio.Reader
 	w              io.Writer
 	recursive, pre bool
+	intoFolder     bool // the target must be a folder, as several files come
 	failed         bool
 }
 
@@ -51,7 +53,9 @@ func (s *Server) scp(sess ssh.Session, c *conn, args []string) int {
 				x.recursive = true
 			case 'p':
 				x.pre = true
-			case 'd', 'v', 'q':
+			case 'd':
+				x.intoFolder = true
+			case 'v', 'q':
 			default:
 				fmt.Fprintf(sess.Stderr(), "aida: scp option -%c is not served\n", f)
 				return 1
@@ -138,8 +142,8 @@ func (x *scp) source(patterns []string) error {
 
 func (x *scp) expand(pattern string) ([]string, error) {
 	p := tree.Clean(pattern)
-	if !strings.ContainsAny(p, "*?[") {
-		return []string{p}, nil
+	if _, err := x.t.Stat(p, true); err == nil || !strings.ContainsAny(p, "*?[") {
+		return []string{p}, nil // a file whose name has such characters comes before what it matches
 	}
 	list := []string{"/"}
 	for part := range strings.SplitSeq(strings.Trim(p, "/"), "/") {
@@ -175,6 +179,9 @@ func (x *scp) send(p string) error {
 	if err != nil {
 		return x.complain(p, err)
 	}
+	if strings.ContainsAny(path.Base(p), "\n\r") {
+		return x.complain(strings.NewReplacer("\n", "?", "\r", "?").Replace(p), errors.New("a name with a line break cannot be sent by scp -O, use sftp"))
+	}
 	if info.IsDir() && !x.recursive {
 		return x.complain(p, errors.New("is a folder, use -r"))
 	}
@@ -191,7 +198,7 @@ func (x *scp) send(p string) error {
 		return x.complain(p, err)
 	}
 	defer f.Close()
-	if err := x.say("C%04o %d %s\n", 0o644, size, path.Base(p)); err != nil {
+	if err := x.say("C%04o %d %s\n", 0o644|info.Mode().Perm()&0o100, size, path.Base(p)); err != nil {
 		return err
 	}
 	if n, err := io.Copy(x.w, io.NewSectionReader(f, 0, size)); err != nil || n != size {
@@ -223,6 +230,9 @@ func (x *scp) sendDir(p string) error {
 // sink receives files into a folder, or one file to a name.
 func (x *scp) sink(target string) error {
 	target = tree.Clean(target)
+	if info, err := x.t.Stat(target, true); x.intoFolder && (err != nil || !info.IsDir()) {
+		return fmt.Errorf("%s: is not a folder", target)
+	}
 	if _, err := x.w.Write([]byte{0}); err != nil {
 		return err
 	}
@@ -296,6 +306,10 @@ func (x *scp) item(target, line string, times *time.Time, depth int) error {
 	if err != nil || size < 0 {
 		return errors.New("the client sent an impossible size")
 	}
+	mode, err := strconv.ParseUint(parts[0], 8, 32)
+	if err != nil {
+		return errors.New("the client sent an impossible mode")
+	}
 	p := target
 	info, err := x.t.Stat(target, true)
 	isDir := err == nil && info.IsDir()
@@ -317,7 +331,7 @@ func (x *scp) item(target, line string, times *time.Time, depth int) error {
 		if err := x.receive(p, depth+1); err != nil {
 			return err
 		}
-	} else if err := x.take(p, size); err != nil {
+	} else if err := x.take(p, size, fs.FileMode(mode)); err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
 	if times != nil {
@@ -326,7 +340,10 @@ func (x *scp) item(target, line string, times *time.Time, depth int) error {
 	return nil
 }
 
-func (x *scp) take(p string, size int64) error {
+func (x *scp) take(p string, size int64, mode fs.FileMode) error {
+	if err := x.fits(p, size); err != nil {
+		return err
+	}
 	f, err := x.t.Create(p, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
@@ -334,13 +351,45 @@ func (x *scp) take(p string, size int64) error {
 	if _, err := x.w.Write([]byte{0}); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	_, err = io.CopyN(io.NewOffsetWriter(f, 0), x.r, size)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+	to := &patient{w: io.NewOffsetWriter(f, 0)}
+	if _, err := io.CopyN(to, x.r, size); err != nil {
+		return errors.Join(err, f.Close())
 	}
-	if err := x.ack(); err != nil {
+	err = to.err
+	if err == nil && mode&0o100 != 0 { // scripts stay executable; all else has the mode of new files
+		err = f.Set(tree.Attributes{Mode: &mode})
+	}
+	if err := errors.Join(err, f.Close(), x.ack()); err != nil {
 		return err
 	}
 	_, err = x.w.Write([]byte{0})
 	return err
+}
+
+// fits refuses a file before it is sent, as the client reads no answer while it sends.
+func (x *scp) fits(p string, size int64) error {
+	_, free, _, _, err := x.t.Room()
+	if err != nil {
+		return err
+	}
+	if info, err := x.t.Stat(p, true); err == nil && !info.IsDir() {
+		free += info.Size()
+	}
+	if size > free {
+		return fmt.Errorf("quota: %d MiB are free, this has %d: remove files from user/", free>>20, size>>20)
+	}
+	return nil
+}
+
+// patient takes the rest of a file after a fault, so that the client comes to the point where it reads what went wrong.
+type patient struct {
+	w   io.Writer
+	err error
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	if p.err == nil {
+		_, p.err = p.w.Write(b)
+	}
+	return len(b), nil
 }

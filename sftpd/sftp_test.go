@@ -417,3 +417,48 @@ func TestTimesAndModesOfUploads(t *testing.T) {
 		t.Errorf("the server's own account shows: %+v", info.Sys())
 	}
 }
+
+// What WinSCP does on the wire: it asks where it is, describes ".", uploads under a .filepart name with attributes set
+// afterwards, resumes by offset, and renames over the old file.
+func TestWinSCPHabits(t *testing.T) {
+	h := newHouse(t, nil)
+	c, r := h.sftp(), h.raw()
+	for _, path := range []string{".", "/", "/user/.", "/user/./", ""} {
+		if kind, _ := r.ask(17, path); kind != 105 {
+			t.Errorf("stat of %q gave type %d", path, kind)
+		}
+		if kind, _ := r.ask(16, path); kind != 104 {
+			t.Errorf("realpath of %q gave type %d", path, kind)
+		}
+	}
+	handle := r.open("/user/report.xlsx.filepart", wireWrite|wireCreate|wireTruncate)
+	r.status(isOK, 6, handle, uint64(0), "first ")
+	r.status(isOK, 4, handle)
+	handle = r.open("/user/report.xlsx.filepart", wireWrite) // the connection broke: resume
+	if _, body := r.ask(8, handle); binary.BigEndian.Uint64(body[4:]) != 6 {
+		t.Errorf("fstat: %x", body)
+	}
+	r.status(isOK, 6, handle, uint64(6), "second")
+	r.status(isOK, 10, handle, 4|8, 0o644, 1_600_000_000, 1_600_000_000)
+	r.status(isOK, 4, handle)
+	r.status(isOK, 9, "/user/report.xlsx.filepart", 8, 1_600_000_001, 1_600_000_001)
+	r.status(isOK, 18, "/user/report.xlsx.filepart", "/user/report.xlsx")
+	handle = r.open("/user/report.xlsx.filepart", wireWrite|wireCreate|wireExclusive)
+	r.status(isOK, 6, handle, uint64(0), "newer")
+	r.status(isOK, 4, handle)
+	r.status(failed, 18, "/user/report.xlsx.filepart", "/user/report.xlsx") // the plain rename never replaces
+	r.status(isOK, 200, "posix-rename@openssh.com", "/user/report.xlsx.filepart", "/user/report.xlsx")
+	if text := read(t, c, "/user/report.xlsx"); text != "newer" {
+		t.Errorf("the report is %q", text)
+	}
+	for flags, want := range map[int]byte{wireCreate: 102, wireTruncate | wireCreate: 102, wireAppend: 102, wireRead | wireWrite: 102, wireWrite | wireTruncate: 102, 0: 101, wireExclusive: 101, wireWrite | wireCreate | wireExclusive: 101} {
+		if kind, body := r.ask(3, "/user/report.xlsx", flags, 0); kind != want {
+			t.Errorf("open with flags %#x gave type %d %q, want %d", flags, kind, body, want)
+		}
+	}
+	r.status(denied, 3, "/server/docs/schema.yml", wireWrite, 0)
+	r.status(denied, 3, "/server/docs/schema.yml", wireRead|wireWrite, 0)
+	if kind, _ := r.ask(3, "/server/docs/schema.yml", wireRead, 0); kind != 102 {
+		t.Errorf("a plain read gave type %d", kind)
+	}
+}
