@@ -19,7 +19,7 @@ import (
 // Arrow is a table's rows as streams of Arrow records. The rows are sorted before they are written, so that the same rows
 // give the same bytes however the source cut them into streams and batches.
 type Arrow struct {
-	Table   string // as errors show it
+	Table   string // as errors show it; "" = the caller says it
 	Columns []ArrowColumn
 	Order   []string       // columns that rows are sorted by; rows that are equal in them are sorted by all columns
 	Streams []RecordStream // read side by side
@@ -52,10 +52,10 @@ const (
 // WriteParquet reads all streams to their end, sorts the rows and writes them.
 func (a *Arrow) WriteParquet(ctx context.Context, w Sink, o Options) (*Result, error) {
 	res, err := a.writeParquet(ctx, w, o)
-	if err != nil {
+	if err != nil && a.Table != "" {
 		return nil, fmt.Errorf("table %s: %w", a.Table, err)
 	}
-	return res, nil
+	return res, err
 }
 
 func (a *Arrow) writeParquet(ctx context.Context, w Sink, o Options) (*Result, error) {
