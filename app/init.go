@@ -2,29 +2,26 @@ package app
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
-	"encoding/csv"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"aida/config/examples"
-	"aida/syncer/datadoc"
 
 	"github.com/spf13/cobra"
 )
 
 // answers are what the wizard asks.
 type answers struct {
-	Name, Domain, Hostname, Host, Root, DataDir string
+	Name, Domain, Hostname, Host, Source string
 }
 
 func initCommand(c *cli) *cobra.Command {
@@ -32,14 +29,17 @@ func initCommand(c *cli) *cobra.Command {
 	var annotated bool
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up your company: writes instance.yaml, .env and data_description.md", Args: cobra.NoArgs,
-		Long: "Asks for the name of the place, the e-mail domain of its people, how clients reach this machine and where the CSV files are,\n" +
-			"then writes the configuration folder. A flag answers its question; files that exist are never overwritten.",
-		Example: "  aida init\n  aida init --examples\n  aida init --name Riverbank --domain example.com --hostname data.example.com --host 192.0.2.10 --csv-root /srv/drop",
+		Long: "Asks for the name of the place, the e-mail domain of its people, how clients reach this machine and where the tables are: a\n" +
+			"folder of CSV files, or the address of a Keboola stack, whose Storage API token is then asked for or taken from\n" +
+			"KEBOOLA_STORAGE_TOKEN. Then it writes the configuration folder. A flag answers its question; files that exist are never\n" +
+			"overwritten.",
+		Example: "  aida init\n  aida init --examples\n  aida init --name Riverbank --domain example.com --hostname data.example.com --host 192.0.2.10 --csv-root /srv/drop\n" +
+			"  KEBOOLA_STORAGE_TOKEN=... aida init --keboola https://connection.keboola.com",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if annotated {
 				return c.writeExamples(configDirOf(c.options()))
 			}
-			return c.initialize(a)
+			return c.initialize(cmd.Context(), a)
 		},
 	}
 	f := cmd.Flags()
@@ -48,11 +48,12 @@ func initCommand(c *cli) *cobra.Command {
 	f.StringVar(&a.Domain, "domain", "", "e-mail domain of the people")
 	f.StringVar(&a.Hostname, "hostname", "", "DNS name of this machine")
 	f.StringVar(&a.Host, "host", "", "IP address of this machine")
-	f.StringVar(&a.Root, "csv-root", "", "folder of the CSV files")
+	f.StringVar(&a.Source, "csv-root", "", "folder of the CSV files")
+	f.StringVar(&a.Source, "keboola", "", "address of the Keboola stack, instead of a folder")
 	return cmd
 }
 
-func (c *cli) initialize(a answers) error {
+func (c *cli) initialize(ctx context.Context, a answers) error {
 	dir := configDirOf(c.options())
 	for _, name := range []string{"instance.yaml", "data_description.md"} {
 		if p := filepath.Join(dir, name); exists(p) {
@@ -70,7 +71,7 @@ func (c *cli) initialize(a answers) error {
 		{&a.Domain, "E-mail domain of its people, for example example.com", "--domain", ""},
 		{&a.Hostname, "DNS name of this machine", "--hostname", host},
 		{&a.Host, "IP address (or name) that clients connect to", "--host", "127.0.0.1"},
-		{&a.Root, "Folder of the CSV files", "--csv-root", ""},
+		{&a.Source, "Folder of the CSV files, or the address of your Keboola stack such as https://connection.keboola.com", "--csv-root or --keboola", os.Getenv("KEBOOLA_STACK_URL")},
 	} {
 		for *q.to == "" {
 			v, err := c.ask(in, q.question, q.fallback)
@@ -80,15 +81,11 @@ func (c *cli) initialize(a answers) error {
 			*q.to = v
 		}
 	}
-	root, err := filepath.Abs(a.Root)
+	set, err := c.setUpSource(ctx, in, a.Source)
 	if err != nil {
 		return err
 	}
-	tables, err := discover(root)
-	if err != nil {
-		return err
-	}
-	return c.writeConfig(dir, root, a, tables)
+	return c.writeConfig(dir, a, set)
 }
 
 // writeExamples writes files that show every key, for people to copy from.
@@ -122,7 +119,7 @@ func (c *cli) ask(in *bufio.Reader, question, fallback string) (string, error) {
 	return text, nil
 }
 
-func (c *cli) writeConfig(dir, root string, a answers, tables []datadoc.Table) error {
+func (c *cli) writeConfig(dir string, a answers, set *sourceSetup) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
@@ -142,18 +139,15 @@ server:
 listen:
   ssh: ":2222"
 data_source:
-  type: csv
-  csv:
-    root: %s
-schedule:
+%sschedule:
   default: every 6h
-`, strconv.Quote(a.Name), strconv.Quote(a.Domain), strconv.Quote(a.Hostname), strconv.Quote(a.Host), strconv.Quote(root))
+`, strconv.Quote(a.Name), strconv.Quote(a.Domain), strconv.Quote(a.Hostname), strconv.Quote(a.Host), set.yaml)
 	files := []struct {
 		name, text string
 		mode       fs.FileMode
 	}{
-		{".env", "# Secrets. Variables of the environment win over this file.\nWEBAPP_SECRET_KEY=" + hex.EncodeToString(secret) + "\n", 0o600},
-		{"data_description.md", describeTables(tables), 0o640},
+		{".env", "# Secrets. Variables of the environment win over this file.\nWEBAPP_SECRET_KEY=" + hex.EncodeToString(secret) + "\n" + set.env, 0o600},
+		{"data_description.md", describeTables(set), 0o640},
 		{"instance.yaml", instance, 0o640},
 	}
 	for _, f := range files {
@@ -172,74 +166,17 @@ schedule:
 		}
 		c.say("Wrote %s.", p)
 	}
-	if len(tables) == 0 {
-		c.say("No CSV file was found in %s: describe your tables in %s.", root, filepath.Join(dir, "data_description.md"))
+	if !slices.ContainsFunc(set.tables, func(p proposal) bool { return len(p.PrimaryKey) > 0 }) {
+		c.say("%s: describe your tables in %s.", set.none, filepath.Join(dir, "data_description.md"))
 	}
 	c.say("\nNext:\n  look through %s (names, primary keys, types)\n  aida sync\n  aida analyst add NAME \"$(cat key.pub)\"\n  aida serve", filepath.Join(dir, "data_description.md"))
 	return nil
 }
 
-var unsafe = regexp.MustCompile(`[^a-z0-9_]+`)
-
-// discover proposes a table for each CSV file of a folder, down to one level of folders.
-func discover(root string) ([]datadoc.Table, error) {
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%s is not a folder: make it, or give another one with --csv-root", root)
+func describeTables(set *sourceSetup) string {
+	text := "# Tables\n\nText outside of the yaml blocks is for people. " + set.note + "\n\n"
+	if len(set.tables) > 0 {
+		return text + describeProposals(set.tables, nil)
 	}
-	var out []datadoc.Table
-	seen := map[string]bool{}
-	for _, pattern := range []string{"*.csv", "*/*.csv"} {
-		paths, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			return nil, err
-		}
-		slices.Sort(paths)
-		for _, p := range paths {
-			rel, err := filepath.Rel(root, p)
-			if err != nil {
-				return nil, err
-			}
-			t := datadoc.Table{Folder: "data", CSV: datadoc.CSVOptions{Path: filepath.ToSlash(rel)}}
-			if dir := filepath.Dir(rel); dir != "." {
-				t.Folder = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(dir), "_"), "_")
-			}
-			t.Name = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(strings.TrimSuffix(filepath.Base(rel), ".csv")), "_"), "_")
-			if t.ID = t.Folder + "." + t.Name; t.Name == "" || t.Folder == "" || seen[t.ID] {
-				continue
-			}
-			seen[t.ID] = true
-			if t.PrimaryKey, err = firstColumn(p); err != nil {
-				continue // not CSV that can be read: the admin describes it by hand
-			}
-			out = append(out, t)
-		}
-	}
-	return out, nil
-}
-
-func firstColumn(path string) ([]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	row, err := csv.NewReader(io.LimitReader(f, 1<<20)).Read()
-	if err != nil {
-		return nil, err
-	}
-	return []string{strings.TrimPrefix(row[0], "\uFEFF")}, nil
-}
-
-func describeTables(tables []datadoc.Table) string {
-	var b strings.Builder
-	b.WriteString("# Tables\n\nText outside of the yaml block is for people. Check each primary key: the first column was taken.\n\n```yaml\ntables:\n")
-	if len(tables) == 0 {
-		b.WriteString("  # - id: sales.orders\n  #   name: orders\n  #   description: One row per order\n  #   primary_key: order_id\n  #   sync_strategy: full_refresh\n  #   csv: {path: orders.csv}\n")
-	}
-	for _, t := range tables {
-		fmt.Fprintf(&b, "  - id: %s\n    name: %s\n    description: %s\n    primary_key: [%s]\n    sync_strategy: full_refresh\n    folder: %s\n    csv: {path: %s}\n",
-			t.ID, t.Name, strconv.Quote("Rows of "+t.CSV.Path), strconv.Quote(t.PrimaryKey[0]), t.Folder, strconv.Quote(t.CSV.Path))
-	}
-	b.WriteString("```\n")
-	return b.String()
+	return text + "```yaml\ntables:\n  # - id: sales.orders\n  #   name: orders\n  #   description: One row per order\n  #   primary_key: order_id\n  #   sync_strategy: full_refresh\n```\n"
 }

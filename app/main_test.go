@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "stop": stop, "duckdb": duckdb, "bigquery": bigquery},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "stop": stop, "duckdb": duckdb, "keboola": keboolaCommand, "bigquery": bigquery},
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func tableCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "table", Short: "Tables: list, show and profile", Example: "  aida table list"}
+	cmd := &cobra.Command{Use: "table", Short: "Tables: list, show, profile and discover", Example: "  aida table list"}
 	cmd.AddCommand(
 		tableProfileCommand(c),
 		&cobra.Command{
@@ -24,7 +24,8 @@ func tableCommand(c *cli) *cobra.Command {
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return c.withStore(cmd.Context(), func(s *store.Store) error { return c.showTable(cmd, s, args[0]) })
 			},
-		})
+		},
+		discoverCommand(c))
 	return cmd
 }
 

@@ -24,7 +24,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"aida/config"
@@ -58,7 +57,6 @@ type Options struct {
 // Server is a running stack.
 type Server struct {
 	o     Options
-	t     testing.TB
 	token string
 	ca    *authority
 	site  *httptest.Server
@@ -82,12 +80,20 @@ type Server struct {
 	closed     chan struct{}
 }
 
+// T is what a stack wants of a test: *testing.T, or the script of a testscript.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+	Errorf(format string, args ...any)
+	Cleanup(f func())
+}
+
 // New starts a stack. It ends with the test, which fails when there was a call that the stack does not know.
-func New(t testing.TB, o Options) *Server {
+func New(t T, o Options) *Server {
 	t.Helper()
 	o.Cloud, o.SliceRows, o.Polls = cmp.Or(o.Cloud, AWS), cmp.Or(o.SliceRows, 1000), cmp.Or(o.Polls, 2)
 	o.ProjectID, o.Project = cmp.Or(o.ProjectID, "4711"), cmp.Or(o.Project, "Riverbank")
-	s := &Server{o: o, t: t, now: time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Second), tables: map[string]*table{}, jobs: map[string]*task{},
+	s := &Server{o: o, now: time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Second), tables: map[string]*table{}, jobs: map[string]*task{},
 		files: map[string]*exported{}, cache: map[string]string{}, objects: map[string]object{}, valid: map[string]bool{}, next: 1000, closed: make(chan struct{})}
 	s.token = o.ProjectID + "-27978-" + s.secret()
 	s.secrets = append(s.secrets, s.token)

@@ -1,0 +1,143 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aida/config"
+	"aida/syncer/datadoc"
+	"aida/syncer/keboola"
+
+	"golang.org/x/term"
+)
+
+// sourceSetup is what the choice of a source adds to the configuration.
+type sourceSetup struct {
+	yaml   string // of data_source
+	env    string // lines of .env
+	tables []proposal
+	note   string // above the tables
+	none   string // what to do when there are none
+}
+
+// keboolaAddress tells the address of a stack from a folder.
+var keboolaAddress = regexp.MustCompile(`^(https?://.*|[a-z0-9.-]+\.keboola\.com/?)$`)
+
+func (c *cli) setUpSource(ctx context.Context, in *bufio.Reader, where string) (*sourceSetup, error) {
+	if keboolaAddress.MatchString(where) {
+		return c.setUpKeboola(ctx, in, where)
+	}
+	root, err := filepath.Abs(where)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := proposeFiles(root)
+	if err != nil {
+		return nil, err
+	}
+	return &sourceSetup{yaml: "  type: csv\n  csv:\n    root: " + strconv.Quote(root) + "\n", tables: tables,
+		note: "Check each primary key: the first column was taken.", none: "No CSV file was found in " + root}, nil
+}
+
+// setUpKeboola asks for the token, shows whose it is, and lists the project's tables.
+func (c *cli) setUpKeboola(ctx context.Context, in *bufio.Reader, stack string) (*sourceSetup, error) {
+	token, err := c.keboolaToken(in)
+	if err != nil {
+		return nil, err
+	}
+	src, err := keboola.New(keboola.Options{StackURL: stack, Token: token})
+	if err != nil {
+		return nil, err
+	}
+	project, tables, err := src.Discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.say("The token belongs to the Keboola project %s (%s), which has %d tables that it may read.", project.ID, project.Name, len(tables))
+	return &sourceSetup{
+		yaml: fmt.Sprintf("  type: keboola\n  keboola:\n    stack_url: %s\n    project_id: %s\n    storage_token: ${KEBOOLA_STORAGE_TOKEN}\n",
+			strconv.Quote(stack), strconv.Quote(project.ID)),
+		env: "KEBOOLA_STORAGE_TOKEN=" + token.Reveal() + "\n", tables: proposeKeboola(tables),
+		note: "Look through names, keys and strategies; tables that nobody needs can go.", none: "The project has no table with a primary key",
+	}, nil
+}
+
+// keboolaToken takes the token from the environment or asks for it, unseen. There is no flag, as others see a command's flags.
+func (c *cli) keboolaToken(in *bufio.Reader) (config.Secret, error) {
+	if v := os.Getenv("KEBOOLA_STORAGE_TOKEN"); v != "" {
+		return config.Secret(v), nil
+	}
+	const question = "Storage API token (it needs to read the tables)"
+	if f, ok := c.in.(*os.File); ok && terminal(c.in) {
+		fmt.Fprint(c.err, question+": ")
+		v, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(c.err)
+		return config.Secret(strings.TrimSpace(string(v))), err
+	}
+	v, err := c.ask(in, question, "")
+	if err != nil {
+		return "", fmt.Errorf("no answer to %q: answer it, or set KEBOOLA_STORAGE_TOKEN", question)
+	}
+	return config.Secret(v), nil
+}
+
+var unsafe = regexp.MustCompile(`[^a-z0-9_]+`)
+
+// proposeFiles proposes a table for each CSV file of a folder, down to one level of folders.
+func proposeFiles(root string) ([]proposal, error) {
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder: make it, or give another one with --csv-root", root)
+	}
+	var out []proposal
+	seen := map[string]bool{}
+	for _, pattern := range []string{"*.csv", "*/*.csv"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return nil, err
+		}
+		slices.Sort(paths)
+		for _, p := range paths {
+			rel, err := filepath.Rel(root, p)
+			if err != nil {
+				return nil, err
+			}
+			t := datadoc.Table{Folder: "data", CSV: datadoc.CSVOptions{Path: filepath.ToSlash(rel)}}
+			if dir := filepath.Dir(rel); dir != "." {
+				t.Folder = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(dir), "_"), "_")
+			}
+			t.Name = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(strings.TrimSuffix(filepath.Base(rel), ".csv")), "_"), "_")
+			if t.ID = t.Folder + "." + t.Name; t.Name == "" || t.Folder == "" || seen[t.ID] {
+				continue
+			}
+			seen[t.ID] = true
+			if t.PrimaryKey, err = firstColumn(p); err != nil {
+				continue // not CSV that can be read: the admin describes it by hand
+			}
+			t.Description = "Rows of " + t.CSV.Path
+			out = append(out, proposal{Table: t, Bucket: t.Folder, Rows: -1})
+		}
+	}
+	return out, nil
+}
+
+func firstColumn(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	row, err := csv.NewReader(io.LimitReader(f, 1<<20)).Read()
+	if err != nil {
+		return nil, err
+	}
+	return []string{strings.TrimPrefix(row[0], "\uFEFF")}, nil
+}
