@@ -33,7 +33,7 @@ func (s *Source) export(ctx context.Context, tableID string, body url.Values) (f
 		return "", errors.New("export: the API began no job")
 	}
 	began := time.Now()
-	for wait := s.o.Backoff; ; wait = min(wait*3/2, 20*time.Second) {
+	for wait := s.o.Backoff / 4; ; wait = min(wait*3/2, 20*time.Second) {
 		switch j.Status {
 		case "success":
 			if j.Results.File.ID == "" {

@@ -182,8 +182,10 @@ func TestAnUnchangedTableIsNotExported(t *testing.T) {
 		t.Error("a new type of a column is not found")
 	}
 	stack.Put(keboolatest.Table{ID: "in.c-shop.view", AliasOf: orders, Undated: true}, nil)
-	if doc := described("in.c-shop.view"); !fetch(doc) || !fetch(doc) {
-		t.Error("an alias that does not say when it changed is told as unchanged")
+	for range 2 {
+		if !fetch(described("in.c-shop.view")) {
+			t.Error("an alias that does not say when it changed is told as unchanged")
+		}
 	}
 	if calls := stack.Calls("export"); calls != nil {
 		t.Errorf("rows were exported: %v", calls)
