@@ -21,6 +21,7 @@ import (
 	"aida/portal/auth/password"
 	"aida/portal/mail"
 	"aida/store"
+	"aida/syncer"
 
 	"github.com/spf13/cobra"
 )
@@ -119,8 +120,9 @@ func (p *program) sshFacts(addr net.Addr, hostKey string) func() portal.SSH {
 
 // due tells when the next scheduled sync after a moment is.
 func (p *program) due() func(time.Time) time.Time {
-	s, err := p.schedule()
-	if err != nil || s == nil {
+	t := timingOf(p.cfg)
+	s, err := syncer.ParseSchedule(t.Default, t.Zone)
+	if t.Default == "" || err != nil {
 		return nil
 	}
 	return s.Next

@@ -58,7 +58,7 @@ func openProgram(ctx context.Context, cfg *config.Config, doc *datadoc.Doc, log 
 		return nil, errors.Join(err, p.close())
 	}
 	p.sync = syncer.New(syncer.Options{Data: cfg.DataDir, Store: p.store, Lake: p.lake, Sources: sources,
-		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Log: log, Profiler: p.profiler()})
+		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler()})
 	return p, nil
 }
 
@@ -103,6 +103,15 @@ func connectors(cfg *config.Config, log *slog.Logger) (map[string]source.Source,
 
 // defaultSource is the connector of tables that name none. "local" is the reference's word for Keboola, which it also took
 // without any word.
+// timingOf gives the schedules of instance.yaml; its time zone has been checked.
+func timingOf(cfg *config.Config) syncer.Timing {
+	zone, err := time.LoadLocation(cfg.Schedule.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	return syncer.Timing{Default: cfg.Schedule.Default, Zone: zone, Jitter: time.Duration(cfg.Schedule.Jitter)}
+}
+
 func defaultSource(cfg *config.Config) string {
 	switch t := cfg.DataSource.Type; {
 	case t == "local", t == "" && cfg.DataSource.Keboola.StorageToken != "":

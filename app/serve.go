@@ -9,15 +9,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"aida/config"
 	"aida/store"
-	"aida/syncer"
 
 	"github.com/gofrs/flock"
-	"github.com/robfig/cron/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -112,9 +109,8 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 			return err
 		}
 	}
-	schedule, err := p.schedule()
-	if err != nil {
-		return err
+	if err := p.sync.CheckSchedule(); err != nil {
+		return fmt.Errorf("%s: %w", p.cfg.File, err)
 	}
 	srv, err := p.sshServer()
 	if err != nil {
@@ -141,9 +137,7 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 	group.Go(func() error { web.mailer.Run(ctx); return nil })
 	group.Go(func() error { return web.services.run(ctx) })
 	group.Go(func() error { p.sweep(ctx); return nil })
-	if schedule != nil {
-		group.Go(func() error { p.runSchedule(ctx, schedule); return nil })
-	}
+	group.Go(func() error { return p.sync.Schedule(ctx) })
 	return group.Wait()
 }
 
@@ -179,39 +173,6 @@ func (p *program) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-	}
-}
-
-// schedule reads schedule.default: a cron line or "every 6h". None means that only `aida sync` syncs.
-func (p *program) schedule() (cron.Schedule, error) {
-	text := strings.TrimSpace(p.cfg.Schedule.Default)
-	if text == "" {
-		return nil, nil
-	}
-	if rest, ok := strings.CutPrefix(text, "every "); ok {
-		text = "@every " + rest
-	} else {
-		text = "CRON_TZ=" + p.cfg.Schedule.TimeZone + " " + text
-	}
-	s, err := cron.ParseStandard(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: schedule.default: %w: write a cron line such as \"0 6,14,19 * * *\", or \"every 6h\"", p.cfg.File, err)
-	}
-	return s, nil
-}
-
-func (p *program) runSchedule(ctx context.Context, s cron.Schedule) {
-	for {
-		timer := time.NewTimer(time.Until(s.Next(time.Now())))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		if _, err := p.sync.Sync(ctx, syncer.Request{Trigger: "schedule"}); err != nil && !errors.Is(err, context.Canceled) {
-			p.log.Error("scheduled sync failed", "error", err)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func Defaults() *Config {
 		Lake:       Lake{Keep: Duration(24 * time.Hour), KeepGenerations: 3, PinMax: Duration(6 * time.Hour), PartRows: 1_000_000},
 		Quota:      Quota{Home: 2 << 30, HomeFiles: 100_000},
 		SSH:        SSH{IdleTimeout: Duration(30 * time.Minute), LoginTimeout: Duration(20 * time.Second), Drain: Duration(30 * time.Second), MaxPerUser: 20, MaxPerAddress: 50, MaxConnections: 1000},
-		Schedule:   Schedule{TimeZone: "UTC"},
+		Schedule:   Schedule{TimeZone: "UTC", Jitter: Duration(30 * time.Second)},
 		LogLevel:   "info",
 		DataSource: DataSource{CSV: CSV{Root: "."}, BigQuery: BigQuery{MaxBytes: 1 << 40}},
 		Email:      Email{FromAddress: "noreply@example.com", FromName: "AI Data Analyst", SMTPPort: 587},

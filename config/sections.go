@@ -53,8 +53,9 @@ type SSH struct {
 
 // Schedule says when all tables are synced: a cron line, "every 6h", or nothing.
 type Schedule struct {
-	Default  string `yaml:"default"`
-	TimeZone string `yaml:"timezone"`
+	Default  string   `yaml:"default"`
+	TimeZone string   `yaml:"timezone"`
+	Jitter   Duration `yaml:"jitter"` // runs begin up to this much late
 }
 
 // Sync bounds a sync.

@@ -39,13 +39,15 @@ func (u *run) do(ctx context.Context, jobs []job) (*Report, error) {
 	results := make([]result, len(jobs))
 	var mu sync.Mutex
 	var group errgroup.Group
-	group.SetLimit(u.s.o.Parallel)
 	for i, j := range jobs {
+		select {
+		case u.s.slots <- struct{}{}:
+		case <-ctx.Done():
+			results[i].cut = true
+			continue
+		}
 		group.Go(func() error {
-			if ctx.Err() != nil {
-				results[i].cut = true
-				return nil
-			}
+			defer func() { <-u.s.slots }()
 			results[i] = u.table(ctx, j)
 			if r := &results[i]; ctx.Err() != nil {
 				r.cut = true

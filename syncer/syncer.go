@@ -34,13 +34,15 @@ type Options struct {
 	Profiler Profiler        // told of tables after a publish; may be nil
 	Workers  int             // goroutines that convert one table; 0 = cores
 	Parallel int             // tables at a time; 0 = 1
-	PartRows int64           // a table of more rows is a folder of part files; 0 = a million
+	Timing   Timing
+	PartRows int64 // a table of more rows is a folder of part files; 0 = a million
 	Log      *slog.Logger
 }
 
 // Syncer runs syncs, one at a time for each table in all processes that share the data folder.
 type Syncer struct {
 	o         Options
+	slots     chan struct{} // one for each table that may be synced at a time, whatever run it is of
 	profiling sync.Mutex
 }
 
@@ -51,7 +53,7 @@ func New(o Options) *Syncer {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Parallel, o.PartRows = max(1, o.Parallel), cmp.Or(o.PartRows, 1_000_000)
-	return &Syncer{o: o}
+	return &Syncer{o: o, slots: make(chan struct{}, o.Parallel)}
 }
 
 // Request asks for a sync.
