@@ -69,6 +69,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		text, _ := os.ReadFile(ts.MkAbs("server.log"))
 		ts.Fatalf("the server did not start: %v\n%s", err, text)
 	}
+	ts.Check(os.WriteFile(ts.MkAbs("ready.json"), []byte(line), 0o600))
 	var ready struct{ HTTP, SSH, Host_Key, Key, Sign_In string }
 	ts.Check(json.Unmarshal([]byte(line), &ready))
 	host, port, err := net.SplitHostPort(ready.SSH)
@@ -78,6 +79,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		host, port, ts.MkAbs("known_hosts"))
 	ts.Check(os.WriteFile(ts.MkAbs("ssh_config"), []byte(config), 0o600))
 	ts.Setenv("PORT", port)
+	ts.Setenv("KEY", ready.Key)
 	ts.Setenv("PORTAL", ready.HTTP)
 	ts.Setenv("SIGN_IN", ready.Sign_In)
 	current[ts.Getenv("WORK")] = s

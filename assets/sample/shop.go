@@ -2,6 +2,7 @@ package sample
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -109,49 +110,30 @@ type sale struct {
 	extra           []string // a payment that failed first
 }
 
+// makeOrders writes three tables at once, so that one order is in memory at a time.
 func (c *company) makeOrders(ctx context.Context) error {
-	r := c.random(4)
-	sales := make([]sale, 0, min(c.n.orders, 4096))
-	items, payments := 0, 0
-	for i := range c.n.orders {
-		sales = append(sales, c.sell(r, i, &items, &payments))
-	}
-	err := c.table(ctx, "orders", []string{"order_id", "customer_id", "created_at", "status", "items_total", "discount_amount", "shipping_amount", "total_amount", "channel"}, func(row func(...string) error) error {
-		for _, s := range sales {
-			if err := row(s.order...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = c.table(ctx, "order_items", []string{"order_item_id", "order_id", "product_id", "quantity", "unit_price", "discount_percent", "line_total"}, func(row func(...string) error) error {
-		for _, s := range sales {
-			for _, item := range s.items {
-				if err := row(item...); err != nil {
-					return err
+	type rows = func(...string) error
+	return c.table(ctx, "orders", []string{"order_id", "customer_id", "created_at", "status", "items_total", "discount_amount", "shipping_amount", "total_amount", "channel"}, func(order rows) error {
+		return c.table(ctx, "order_items", []string{"order_item_id", "order_id", "product_id", "quantity", "unit_price", "discount_percent", "line_total"}, func(item rows) error {
+			return c.table(ctx, "payments", []string{"payment_id", "order_id", "customer_id", "amount", "currency", "method", "status", "created_at", "completed_at"}, func(payment rows) error {
+				r := c.random(4)
+				items, payments := 0, 0
+				for i := range c.n.orders {
+					s := c.sell(r, i, &items, &payments)
+					err := order(s.order...)
+					for _, x := range s.items {
+						err = errors.Join(err, item(x...))
+					}
+					if s.extra != nil {
+						err = errors.Join(err, payment(s.extra...))
+					}
+					if err := errors.Join(err, payment(s.payments...)); err != nil {
+						return err
+					}
 				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return c.table(ctx, "payments", []string{"payment_id", "order_id", "customer_id", "amount", "currency", "method", "status", "created_at", "completed_at"}, func(row func(...string) error) error {
-		for _, s := range sales {
-			if s.extra != nil {
-				if err := row(s.extra...); err != nil {
-					return err
-				}
-			}
-			if err := row(s.payments...); err != nil {
-				return err
-			}
-		}
-		return nil
+				return nil
+			})
+		})
 	})
 }
 
