@@ -173,7 +173,7 @@ const drain = 10 * time.Second
 
 // Serve answers requests until ctx is done, then lets running ones end.
 func (p *Portal) Serve(ctx context.Context) error {
-	if err := p.store.SetSetting(ctx, "public_url", p.public.String()); err != nil { // `aida analyst link` makes links with it
+	if err := p.store.SetSetting(context.WithoutCancel(ctx), "public_url", p.public.String()); err != nil { // `aida analyst link` makes links with it
 		return errors.Join(err, p.listener.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
