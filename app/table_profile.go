@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -23,13 +24,28 @@ func (p *program) profiler() *profile.Profiler {
 }
 
 func tableProfileCommand(c *cli) *cobra.Command {
-	return &cobra.Command{
+	var refresh bool
+	cmd := &cobra.Command{
 		Use: "profile TABLE", Short: "Show what is in a table: nulls, distinct values, distribution, joins, and what is odd", Args: cobra.ExactArgs(1),
 		Example: "  aida table profile sales.orders\n  aida table profile orders --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withStore(cmd.Context(), func(s *store.Store) error { return c.showProfile(cmd, s, args[0]) })
+			if !refresh {
+				return c.withStore(cmd.Context(), func(s *store.Store) error { return c.showProfile(cmd, s, args[0]) })
+			}
+			return c.withProgram(cmd.Context(), slog.LevelWarn, func(p *program) error {
+				t, err := p.store.TableByName(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if err := p.profiler().Refresh(cmd.Context(), t); err != nil {
+					return err
+				}
+				return c.showProfile(cmd, p.store, args[0])
+			})
 		},
 	}
+	cmd.Flags().BoolVar(&refresh, "refresh", false, "read the table anew now, for example after a rollback")
+	return cmd
 }
 
 func (c *cli) showProfile(cmd *cobra.Command, s *store.Store, name string) error {

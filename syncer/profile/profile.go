@@ -106,7 +106,7 @@ func (p *Profiler) Update(ctx context.Context, tables []store.Table) error {
 		if len(files[t.ID]) == 0 {
 			continue
 		}
-		if err := p.table(ctx, t, files[t.ID]); err != nil {
+		if err := p.table(ctx, t, files[t.ID], false); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -120,21 +120,45 @@ func (p *Profiler) Update(ctx context.Context, tables []store.Table) error {
 	return errors.Join(append(failed, p.links(ctx, all, files))...)
 }
 
-// table makes a table's profile, unless it is there already.
-func (p *Profiler) table(ctx context.Context, t store.Table, files []store.File) error {
+// Refresh makes the profile of one table anew, whatever is stored of it.
+func (p *Profiler) Refresh(ctx context.Context, t store.Table) error {
+	pin, err := p.o.Store.Pin(ctx)
+	if err != nil {
+		return err
+	}
+	defer pin.Release()
+	files := map[int64][]store.File{}
+	for _, f := range pin.Snapshot.Files {
+		files[f.TableID] = append(files[f.TableID], f)
+	}
+	if len(files[t.ID]) == 0 {
+		return fmt.Errorf("table %s has no files yet: sync it first", t.FullName())
+	}
+	if err := p.table(ctx, t, files[t.ID], true); err != nil {
+		return fmt.Errorf("profile of table %s: %w", t.FullName(), err)
+	}
+	all, err := p.o.Store.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	return p.links(ctx, all, files)
+}
+
+// table makes a table's profile, unless it is there already or is to be made anew.
+func (p *Profiler) table(ctx context.Context, t store.Table, files []store.File, anew bool) error {
 	have, err := p.o.Store.ProfileState(ctx, t.ID)
 	if err != nil {
 		return err
 	}
 	key := p.key(t, files)
-	if have.Key == key && !have.Stale {
+	if have.Key == key && !have.Stale && !anew {
 		return nil
 	}
 	schema, err := p.schema(files)
 	if err != nil {
 		return err
 	}
-	whole, parts, err := p.read(ctx, t, files, schema)
+	whole, parts, err := p.read(ctx, t, files, schema, anew)
 	if err != nil {
 		return err
 	}
@@ -181,7 +205,7 @@ const maxParts = 256
 
 // read looks at all files: those of parts that are kept already are left alone. It gives the whole and the parts to keep;
 // nil stands for one that is kept already. A table of one part keeps none, as any change is a change of all of it.
-func (p *Profiler) read(ctx context.Context, t store.Table, files []store.File, schema []columnar.Column) (*part, map[string][]byte, error) {
+func (p *Profiler) read(ctx context.Context, t store.Table, files []store.File, schema []columnar.Column, anew bool) (*part, map[string][]byte, error) {
 	sensitive := map[string]bool{}
 	for _, name := range hidden(t) {
 		sensitive[name] = true
@@ -202,7 +226,7 @@ func (p *Profiler) read(ctx context.Context, t store.Table, files []store.File, 
 			return nil, nil, err
 		}
 		var one *part
-		if state != nil {
+		if state != nil && !anew {
 			if one, err = decodePart(state); err != nil {
 				p.o.Log.Warn("a kept part of a profile cannot be read and is made anew", "table", t.FullName(), "error", err)
 				one = nil
