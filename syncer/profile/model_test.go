@@ -19,7 +19,7 @@ import (
 func randomTable(seed uint64, rows int) string {
 	r := rand.New(rand.NewPCG(seed, 9))
 	var b strings.Builder
-	b.WriteString("id,shuffled,few,spread,price,kind,heavy,name,flag,day,at\n")
+	b.WriteString("id,shuffled,few,spread,price,kind,heavy,name,flag,day,moment\n")
 	missing := func(text string) string {
 		if r.IntN(7) == 0 {
 			return ""

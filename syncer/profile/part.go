@@ -13,7 +13,6 @@ import (
 	"aida/store"
 	"aida/syncer/columnar"
 
-	"github.com/axiomhq/hyperloglog"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 )
@@ -33,11 +32,10 @@ type rowText struct {
 }
 
 type partColumn struct {
-	Name   string
-	Type   columnar.Type
-	Stats  stats
-	Sketch []byte
-	sketch *hyperloglog.Sketch
+	Name     string
+	Type     columnar.Type
+	Stats    stats
+	Distinct *distinct
 }
 
 // task is one row group of a file.
@@ -54,8 +52,8 @@ type found struct {
 	err   error
 }
 
-// precision of the count of distinct values: 2^14 counters of one byte, with a standard error of 0.8 %; a table of very many
-// columns has smaller ones, so that memory stays bounded.
+// precision is that of the estimate of distinct values. A table of very many columns has a coarser one, so that memory
+// stays bounded.
 func precision(columns int) uint8 {
 	if columns > 500 {
 		return 11
@@ -118,10 +116,7 @@ func (p *Profiler) readPart(ctx context.Context, files []store.File, schema []co
 	})
 	workers := make([]*worker, p.o.Workers)
 	for i := range workers {
-		w, err := newWorker(schema, sensitive, rate, p.o.Limits, seed)
-		if err != nil {
-			return nil, err
-		}
+		w := newWorker(schema, sensitive, rate, p.o.Limits, seed)
 		workers[i] = w
 		group.Go(func() error {
 			for t := range tasks {
@@ -157,9 +152,9 @@ func (p *Profiler) readPart(ctx context.Context, files []store.File, schema []co
 	}
 	for i := range out.Columns {
 		c := &out.Columns[i]
-		c.sketch = workers[0].sketches[i]
+		c.Distinct = workers[0].distinct[i]
 		for _, w := range workers[1:] {
-			if err := c.sketch.Merge(w.sketches[i]); err != nil {
+			if err := c.Distinct.merge(w.distinct[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -179,23 +174,19 @@ func seedOf(files []store.File) uint64 {
 type worker struct {
 	schema    []columnar.Column
 	sensitive map[string]bool
-	sketches  []*hyperloglog.Sketch
+	distinct  []*distinct
 	look      look
 	limits    Limits
 	seed      uint64
 	batch     columnar.Batch
 }
 
-func newWorker(schema []columnar.Column, sensitive map[string]bool, rate float64, limits Limits, seed uint64) (*worker, error) {
-	w := &worker{schema: schema, sensitive: sensitive, limits: limits, seed: seed, look: look{rate: rate, distinct: limits.SampleValues}}
+func newWorker(schema []columnar.Column, sensitive map[string]bool, rate float64, limits Limits, seed uint64) *worker {
+	w := &worker{schema: schema, sensitive: sensitive, limits: limits, seed: seed, look: look{rate: rate, firsts: limits.SampleValues}}
 	for range schema {
-		s, err := hyperloglog.NewSketch(precision(len(schema)), true)
-		if err != nil {
-			return nil, err
-		}
-		w.sketches = append(w.sketches, s)
+		w.distinct = append(w.distinct, newDistinct(precision(len(schema))))
 	}
-	return w, nil
+	return w
 }
 
 func (w *worker) do(t *task) (f found) {
@@ -211,7 +202,7 @@ func (w *worker) do(t *task) (f found) {
 			return found{err: err}
 		}
 		v := &w.batch.Columns[0]
-		w.look.sketch = w.sketches[i]
+		w.look.distinct = w.distinct[i]
 		s := w.look.of(v)
 		if w.sensitive[c.Name] {
 			*s = stats{Rows: s.Rows, Nulls: s.Nulls, Count: s.Count, Sample: sample{Rate: s.Sample.Rate}}
@@ -251,7 +242,7 @@ func (p *part) merge(o *part, limits Limits, r *rand.Rand) error {
 	for i := range p.Columns {
 		a, b := &p.Columns[i], &o.Columns[i]
 		a.Stats.merge(&b.Stats, a.Type.Kind, limits.SampleValues, r)
-		if err := a.sketch.Merge(b.sketch); err != nil {
+		if err := a.Distinct.merge(b.Distinct); err != nil {
 			return err
 		}
 	}
@@ -267,13 +258,6 @@ func (p *part) merge(o *part, limits Limits, r *rand.Rand) error {
 
 // encode makes the bytes of a part that are kept.
 func (p *part) encode() ([]byte, error) {
-	for i := range p.Columns {
-		c := &p.Columns[i]
-		var err error
-		if c.Sketch, err = c.sketch.MarshalBinary(); err != nil {
-			return nil, err
-		}
-	}
 	var b bytes.Buffer
 	z, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -297,11 +281,6 @@ func decodePart(state []byte) (*part, error) {
 	}
 	for i := range p.Columns {
 		c := &p.Columns[i]
-		c.sketch = &hyperloglog.Sketch{}
-		if err := c.sketch.UnmarshalBinary(c.Sketch); err != nil {
-			return nil, fmt.Errorf("profile: %w", err)
-		}
-		c.Sketch = nil
 		if c.Stats.Quarters == nil && (c.Type.Kind == columnar.Date || c.Type.Kind == columnar.Timestamp) {
 			c.Stats.Quarters = map[int32]int64{}
 		}

@@ -1,44 +1,33 @@
 package profile
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
-// quarters counts days by quarter. Values that follow each other are mostly of one quarter, whose bounds it remembers.
-type quarters struct {
-	perDay   int64 // units of a value in a day
-	into     map[int32]int64
-	from, to int64 // the remembered quarter, in units
-	quarter  int32
-	count    int64
+// quarterOf gives year*4 + quarter of a day since 1970-01-01; Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+func quarterOf(days int64) int32 {
+	z := days + 719_468
+	era := z / 146_097
+	if z < 0 {
+		era = (z - 146_096) / 146_097
+	}
+	doe := z - era*146_097
+	yoe := (doe - doe/1460 + doe/36_524 - doe/146_096) / 365
+	doy := doe - (365*yoe + yoe/4 - yoe/100)
+	month := (5*doy+2)/153 + 2 // from January = 0; years begin in March here
+	year := yoe + era*400
+	if month >= 12 {
+		month, year = month-12, year+1
+	}
+	return int32(year*4 + month/3)
 }
 
-func (q *quarters) add(value, n int64) {
-	if value < q.from || value >= q.to {
-		q.flush()
-		q.find(value)
-	}
-	q.count += n
-}
+const microsPerDay = 86_400_000_000
 
-func (q *quarters) find(value int64) {
-	days := value / q.perDay
-	if value%q.perDay < 0 {
-		days--
+// dayOf gives the day of a timestamp.
+func dayOf(micros int64) int64 {
+	if micros < 0 {
+		return (micros - microsPerDay + 1) / microsPerDay
 	}
-	y, m, _ := time.Unix(days*86_400, 0).UTC().Date()
-	start := (m-1)/3*3 + 1
-	q.quarter = int32(y)*4 + int32(m-1)/3
-	q.from = time.Date(y, start, 1, 0, 0, 0, 0, time.UTC).Unix() / 86_400 * q.perDay
-	q.to = time.Date(y, start+3, 1, 0, 0, 0, 0, time.UTC).Unix() / 86_400 * q.perDay
-}
-
-func (q *quarters) flush() {
-	if q.count > 0 {
-		q.into[q.quarter] += q.count
-		q.count = 0
-	}
+	return micros / microsPerDay
 }
 
 func quarterName(q int32) string { return fmt.Sprintf("%04d-Q%d", q/4, q%4+1) }

@@ -9,7 +9,6 @@ import (
 
 	"aida/syncer/columnar"
 
-	"github.com/axiomhq/hyperloglog"
 	"github.com/zeebo/xxh3"
 )
 
@@ -46,8 +45,8 @@ type stats struct {
 
 // Of values that hardly repeat only so many are looked at for the top, and so few of them may repeat.
 const (
-	gateValues = 4096
-	gateShare  = 10 // one in
+	gateValues = topLimit // fewer than a counter holds, so that it has them all
+	gateShare  = 10       // one in
 )
 
 // topLimit is how many frequent texts are held for each column.
@@ -55,10 +54,10 @@ const topLimit = 1024
 
 // look is what a worker needs to look at one column of a row group.
 type look struct {
-	sketch    *hyperloglog.Sketch // of distinct values
-	positions []int32             // of values to be sampled, ascending
+	distinct  *distinct // of the column
+	positions []int32   // of values to be sampled, ascending
 	rate      float64
-	distinct  int // how many first values to keep
+	firsts    int // how many first values to keep
 	scratch   []int64
 }
 
@@ -70,7 +69,7 @@ func (l *look) of(v *columnar.Vector) *stats {
 		s.Rising = true
 		return s
 	}
-	s.Distinct = first(v, l.distinct)
+	s.Distinct = first(v, l.firsts)
 	counts := l.counts(v)
 	values := v
 	if v.Dict != nil {
@@ -96,10 +95,10 @@ func (l *look) of(v *columnar.Vector) *stats {
 			}
 		}
 		if s.True > 0 {
-			l.sketch.InsertHash(mix(1))
+			l.distinct.add(mix(1))
 		}
 		if int(s.True) < n {
-			l.sketch.InsertHash(mix(2))
+			l.distinct.add(mix(2))
 		}
 	case columnar.Time:
 		texts := make([][]byte, len(values.Ints))
@@ -165,7 +164,7 @@ func (l *look) ints(s *stats, v *columnar.Vector, x []int64, counts []int64) {
 				s.Rising = false
 			}
 			last = n
-			l.sketch.InsertHash(mix(uint64(n)))
+			l.distinct.add(mix(uint64(n)))
 		}
 		s.Count = int64(len(x))
 	} else {
@@ -183,25 +182,14 @@ func (l *look) ints(s *stats, v *columnar.Vector, x []int64, counts []int64) {
 			if n < 0 {
 				s.Negative += c
 			}
-			l.sketch.InsertHash(mix(uint64(n)))
+			l.distinct.add(mix(uint64(n)))
 		}
 	}
 	switch v.Type.Kind {
-	case columnar.Date, columnar.Timestamp:
-		perDay := int64(1)
-		if v.Type.Kind == columnar.Timestamp {
-			perDay = 86_400_000_000
-		}
-		s.Quarters = map[int32]int64{}
-		q := quarters{perDay: perDay, into: s.Quarters}
-		for i, n := range x {
-			if counts == nil {
-				q.add(n, 1)
-			} else if counts[i] > 0 {
-				q.add(n, counts[i])
-			}
-		}
-		q.flush()
+	case columnar.Date:
+		s.Quarters = quarters(x, counts, s.MinInt, s.MaxInt, func(n int64) int64 { return n })
+	case columnar.Timestamp:
+		s.Quarters = quarters(x, counts, s.MinInt, s.MaxInt, dayOf)
 	default:
 		s.Mean = sum / float64(s.Count)
 		for i, n := range x {
@@ -214,6 +202,27 @@ func (l *look) ints(s *stats, v *columnar.Vector, x []int64, counts []int64) {
 		}
 		l.sampleOf(s, v, func(i int) float64 { return float64(x[i]) })
 	}
+}
+
+// quarters counts values, whose bounds are known, by quarter.
+func quarters(x, counts []int64, low, high int64, day func(int64) int64) map[int32]int64 {
+	first := quarterOf(day(low))
+	n := make([]int64, quarterOf(day(high))-first+1)
+	for i, v := range x {
+		switch {
+		case counts == nil:
+			n[quarterOf(day(v))-first]++
+		case counts[i] > 0:
+			n[quarterOf(day(v))-first] += counts[i]
+		}
+	}
+	out := map[int32]int64{}
+	for i, c := range n {
+		if c > 0 {
+			out[first+int32(i)] = c
+		}
+	}
+	return out
 }
 
 func (l *look) floats(s *stats, v *columnar.Vector, x []float64, counts []int64) {
@@ -230,7 +239,7 @@ func (l *look) floats(s *stats, v *columnar.Vector, x []float64, counts []int64)
 			s.Zeros += c
 			f = 0 // one zero, whatever its sign
 		}
-		l.sketch.InsertHash(mix(math.Float64bits(f)))
+		l.distinct.add(mix(math.Float64bits(f)))
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			s.NonFinite += c
 			continue
@@ -290,7 +299,7 @@ func (l *look) decimals(s *stats, v, values *columnar.Vector, counts []int64) {
 		if x[i] < 0 {
 			s.Negative += c
 		}
-		l.sketch.InsertHash(xxh3.Hash(w))
+		l.distinct.add(xxh3.Hash(w))
 	}
 	s.Mean = sum / float64(s.Count)
 	for i := range x {
@@ -323,7 +332,7 @@ func (l *look) texts(s *stats, v *columnar.Vector, n int, text func(int) []byte,
 		length := characters(b)
 		s.MinLength, s.MaxLength, s.Length = min(s.MinLength, length), max(s.MaxLength, length), s.Length+length*c
 		h := xxh3.Hash(b)
-		l.sketch.InsertHash(h)
+		l.distinct.add(h)
 		s.Count += c
 		if counts == nil && s.Rising {
 			if i > 0 && bytes.Compare(last, b) >= 0 {

@@ -66,7 +66,8 @@ func rowsOf(p *part) []map[string]any {
 func (p *Profiler) column(c *partColumn) store.ColumnProfile {
 	s := &c.Stats
 	values := s.Rows - s.Nulls
-	unique := min(int64(c.sketch.Estimate()), values)
+	unique, exact := c.Distinct.count()
+	unique = min(unique, values)
 	out := store.ColumnProfile{Name: c.Name, Type: duckType(c.Type), Category: category(c.Type), Completeness: percent(values, s.Rows), Nulls: s.Nulls,
 		SampleValues: append([]string{}, s.Distinct...), Alerts: []string{}}
 	if s.Rows == 0 {
@@ -75,7 +76,7 @@ func (p *Profiler) column(c *partColumn) store.ColumnProfile {
 	switch {
 	case s.Rising && values > 0:
 		unique = values
-	case unique > sparseExact:
+	case !exact:
 		out.Approximate = append(out.Approximate, "unique_count")
 	}
 	out.Unique, out.UniquePct = unique, percent(unique, values)
@@ -100,10 +101,6 @@ func (p *Profiler) column(c *partColumn) store.ColumnProfile {
 	}
 	return out
 }
-
-// sparseExact is up to how many distinct values the sketch tells them apart by 25 bits of their hashes and more, which is
-// exact as good as always.
-const sparseExact = 1000
 
 func category(t columnar.Type) string {
 	switch t.Kind {
