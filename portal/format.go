@@ -28,6 +28,13 @@ func (p *Portal) functions() template.FuncMap {
 		"appURL":   func(s string) template.URL { return template.URL(s) }, // of the desktop app's own scheme, made by its provider
 		"list":     func(v ...any) []any { return v },
 		"join":     strings.Join,
+		"number":   func(v *float64) string { return strconv.FormatFloat(*v, 'g', 6, 64) },
+		"took":     func(from, to time.Time) string { return to.Sub(from).Round(time.Millisecond).String() },
+		// A small histogram of n bars on 100 by 24 units.
+		"sparkX":      func(i, n int) string { return fmt.Sprintf("%.2f", 100*float64(i)/float64(n)) },
+		"sparkWidth":  func(n int) string { return fmt.Sprintf("%.2f", 85/float64(n)) },
+		"sparkY":      func(share float64) string { return fmt.Sprintf("%.1f", 24-max(share*0.24, 0.5)) },
+		"sparkHeight": func(share float64) string { return fmt.Sprintf("%.1f", max(share*0.24, 0.5)) },
 	}
 }
 

@@ -80,6 +80,8 @@ type Options struct {
 	Due       func(last time.Time) time.Time // when the next sync after this one is expected; nil = none is
 	Checks    func(ctx context.Context) []Check
 	Alerting  Alerting
+	Syncs     Syncs // nil = none can be started from here
+	Catalog   config.Catalog
 	Mounts    []route.Route // handlers of other rooms: webhooks, WebSocket
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -216,7 +218,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.runRoutes(), p.generationRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

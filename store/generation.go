@@ -280,14 +280,18 @@ func (s *Store) Rollback(ctx context.Context, actor string, to int64) (generatio
 
 // Generations lists the newest first.
 func (s *Store) Generations(ctx context.Context, limit int) ([]Generation, error) {
-	return collect(ctx, s.r, func(rows *sql.Rows) (Generation, error) {
-		var g Generation
-		var at int64
-		err := rows.Scan(&g.ID, &at, &g.RunID, &g.RollbackOf, &g.Note, &g.Swept, &g.Added, &g.Dropped)
-		g.CreatedAt = fromNanos(at)
-		return g, err
-	}, `SELECT id, created_at, run_id, rollback_of, note, swept, (SELECT count(*) FROM files WHERE valid_from = g.id),
-		(SELECT count(*) FROM files WHERE valid_to = g.id) FROM generations g ORDER BY id DESC LIMIT ?`, limit)
+	return collect(ctx, s.r, scanGeneration, generationQuery+` ORDER BY id DESC LIMIT ?`, limit)
+}
+
+const generationQuery = `SELECT id, created_at, run_id, rollback_of, note, swept, (SELECT count(*) FROM files WHERE valid_from = g.id),
+	(SELECT count(*) FROM files WHERE valid_to = g.id) FROM generations g`
+
+func scanGeneration(rows *sql.Rows) (Generation, error) {
+	var g Generation
+	var at int64
+	err := rows.Scan(&g.ID, &at, &g.RunID, &g.RollbackOf, &g.Note, &g.Swept, &g.Added, &g.Dropped)
+	g.CreatedAt = fromNanos(at)
+	return g, err
 }
 
 // Newest reads the whole newest generation. Its cost follows the number of files in it, not of past generations; as long

@@ -164,13 +164,17 @@ func (s *Store) InterruptRuns(ctx context.Context, alive func(owner string) bool
 
 // Runs lists the newest runs first.
 func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
-	return collect(ctx, s.r, func(rows *sql.Rows) (Run, error) {
-		var r Run
-		var started, finished int64
-		err := rows.Scan(&r.ID, &r.Trigger, &started, &finished, &r.Outcome)
-		r.StartedAt, r.FinishedAt = fromNanos(started), fromNanos(finished)
-		return r, err
-	}, `SELECT id, trigger, started_at, finished_at, outcome FROM runs ORDER BY id DESC LIMIT ?`, limit)
+	return s.RunsBefore(ctx, 0, limit)
+}
+
+const runQuery = `SELECT id, trigger, started_at, finished_at, outcome FROM runs`
+
+func scanRun(rows *sql.Rows) (Run, error) {
+	var r Run
+	var started, finished int64
+	err := rows.Scan(&r.ID, &r.Trigger, &started, &finished, &r.Outcome)
+	r.StartedAt, r.FinishedAt = fromNanos(started), fromNanos(finished)
+	return r, err
 }
 
 // RunTables lists how the tables of a run fared, by name.
