@@ -57,7 +57,7 @@ func (p *program) portal(ctx context.Context, ssh net.Addr, hostKey string) (*si
 		Addr: c.Listen.HTTP, PublicURL: public, Proxies: proxies, Instance: c.Instance, Theme: c.Theme, Users: c.Users,
 		Names: store.UserNameRule{StripDomain: c.Auth.UsernameStripDomain, Prefix: c.Auth.UsernamePrefix},
 		Store: p.store, Providers: providers, Mailer: mailer, People: people{p.store, c.DataDir}, SSH: p.sshFacts(ssh, hostKey), Log: p.log,
-		Due: p.due(), Alerting: s.services.alerting(p), Syncs: p.syncs(ctx), Catalog: c.Catalog, Mounts: s.services.mounts(),
+		Due: p.due(), Alerting: s.services.alerting(p), Syncs: s.services.starter, Catalog: c.Catalog, Mounts: s.services.mounts(),
 	})
 	return s, err
 }

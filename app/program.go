@@ -58,7 +58,7 @@ func openProgram(ctx context.Context, cfg *config.Config, doc *datadoc.Doc, log 
 		return nil, errors.Join(err, p.close())
 	}
 	p.sync = syncer.New(syncer.Options{Data: cfg.DataDir, Store: p.store, Lake: p.lake, Sources: sources,
-		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler()})
+		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler(), Alerts: outbox{p.store}})
 	return p, nil
 }
 

@@ -25,11 +25,13 @@ type services struct {
 	notify   *notify.Notify
 	gateway  *gateway.Gateway
 	telegram *telegram.Bot // nil = no bot is configured
+	starter  *starter
+	watch    func(ctx context.Context)
 }
 
 // newServices makes them. web is called when the portal, which they need and which needs them, is there.
 func (p *program) newServices(ctx context.Context, providers []auth.Provider, web func() *portal.Portal) (*services, error) {
-	s := &services{}
+	s := &services{starter: newStarter(p), watch: p.watch}
 	o := notify.Options{Store: p.store, Log: p.log}
 	if t := p.cfg.Telegram; t.BotToken.Reveal() != "" {
 		bot, err := telegram.New(telegram.Options{Token: t.BotToken.Reveal(), BaseURL: t.APIURL, Store: p.store, Images: p.images(), Instance: p.cfg.Instance.Name,
@@ -106,6 +108,8 @@ func (s *services) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.notify.Run(ctx) })
 	group.Go(func() error { return s.gateway.Run(ctx) })
+	group.Go(func() error { s.starter.run(ctx); return nil })
+	group.Go(func() error { s.watch(ctx); return nil })
 	if s.telegram != nil {
 		group.Go(func() error { return s.telegram.Run(ctx) })
 	}

@@ -155,13 +155,11 @@ func barsOf(c *store.ColumnProfile) (top string, out []bar) {
 	case c.Booleans != nil:
 		add("true", c.Booleans.True)
 		add("false", c.Booleans.False)
-	case c.Texts != nil:
+	case c.Texts != nil && len(c.Texts.TopValues) > 0 && c.Texts.TopValues[0].Count > 1: // among values that are all different none stands out
 		for _, t := range c.Texts.TopValues {
 			add(t.Value, t.Count)
 		}
-		if len(c.Texts.TopValues) > 0 {
-			top = c.Texts.TopValues[0].Value
-		}
+		top = c.Texts.TopValues[0].Value
 	}
 	largest := int64(1)
 	for _, b := range out {

@@ -32,6 +32,7 @@ type Options struct {
 	Tables   []datadoc.Table
 	Datasets []store.Dataset // what instance.yaml says of datasets; those of tables that it does not name are open
 	Profiler Profiler        // told of tables after a publish; may be nil
+	Alerts   Alerts          // told how runs went; may be nil
 	Workers  int             // goroutines that convert one table; 0 = cores
 	Parallel int             // tables at a time; 0 = 1
 	Timing   Timing
@@ -169,6 +170,7 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error
 		return nil, err
 	}
 	report, err = run.do(ctx, jobs)
+	s.alert(ctx, report)
 	s.profiling.Lock() // runs of different tables may end together
 	s.profile(ctx, report)
 	s.profiling.Unlock()
