@@ -37,7 +37,7 @@ $(BUILD)/duckdbq: $(wildcard testdata/duckdb/*.go) testdata/duckdb/go.mod
 	@mkdir -p $(BUILD)
 	cd testdata/duckdb && CGO_ENABLED=1 $(GO) build -o $(CURDIR)/$(BUILD)/duckdbq .
 
-bench: build duckdb ## conversion side by side with DuckDB's COPY on this machine; AIDA_BENCH_BYTES sets the input's size
+bench: build duckdb ## conversion and merge side by side with DuckDB on this machine; AIDA_BENCH_BYTES and AIDA_BENCH_ROWS set the sizes
 	AIDA_BENCH=1 AIDA_BINARY=$(CURDIR)/$(BUILD)/aida AIDA_DUCKDB=$(CURDIR)/$(BUILD)/duckdbq $(GO) test -timeout 60m -count=1 -v -run 'TestBench' ./app
 
 fuzz: ## ten minutes for each fuzz target
