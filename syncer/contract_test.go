@@ -1,0 +1,122 @@
+package syncer_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aida/store"
+	"aida/syncer"
+)
+
+// told writes the differences that a run noted.
+func told(row store.RunTable) string {
+	var out []string
+	for _, c := range row.Schema {
+		out = append(out, c.String())
+	}
+	return strings.Join(out, "; ")
+}
+
+// drift gives a table with two parts' worth of rows, whose source then has other columns and one new row.
+func drift(t *testing.T, keys string, now []string, cells ...string) (*house, *simulated) {
+	t.Helper()
+	s := newSimulated("id int64", "n int64", "v string")
+	h := simHouse(t, s, keys)
+	for _, id := range []string{"1", "2", "3"} {
+		s.setAt(s.now.AddDate(0, 0, -20), id, id+"0", "text")
+	}
+	h.okay(syncer.Request{})
+	s.now = s.now.Add(time.Minute)
+	for id, row := range s.rows { // the old rows have cells for any columns, and are not fetched again
+		s.rows[id] = simRow{append(row.cells, make([]string, 9)...), row.changed}
+	}
+	s.retype(now...)
+	s.set(cells...)
+	return h, s
+}
+
+func TestATableThatEvolvesFollowsItsSource(t *testing.T) {
+	for name, c := range map[string]struct {
+		now, cells []string
+		told       string
+		rows       []string
+	}{
+		"a column is added": {[]string{"id int64", "n int64", "v string", "extra date"}, []string{"9", "1", "x", "2026-01-02"},
+			"column extra (date) was added", []string{"1|10|text|", "2|20|text|", "3|30|text|", "9|1|x|2026-01-02"}},
+		"a column is dropped": {[]string{"id int64", "n int64"}, []string{"9", "1"},
+			"column v (string) was dropped", []string{"1|10|text", "2|20|text", "3|30|text", "9|1|"}},
+		"a column has another name": {[]string{"id int64", "number int64", "v string"}, []string{"9", "1", "x"},
+			"column n seems to be named number now", []string{"1|10|text|", "2|20|text|", "3|30|text|", "9||x|1"}},
+		"a number becomes a decimal": {[]string{"id int64", "n decimal(12,2)", "v string"}, []string{"9", "1.50", "x"},
+			"column n changed from int64 to decimal(12,2)", []string{"1|10.00|text", "2|20.00|text", "3|30.00|text", "9|1.50|x"}},
+		"a number becomes text": {[]string{"id int64", "n string", "v string"}, []string{"9", "many", "x"},
+			"column n widened from int64 to string", []string{"1|10|text", "2|20|text", "3|30|text", "9|many|x"}},
+		"text becomes a number": {[]string{"id int64", "n int64", "v int64"}, []string{"9", "1", "7"},
+			"column v narrowed from string to int64", []string{"1|10|text", "2|20|text", "3|30|text", "9|1|7"}},
+		"the key becomes text": {[]string{"id string", "n int64", "v string"}, []string{"2", "1", "x"},
+			"column id widened from int64 to string", []string{"1|10|text", "2|1|x", "3|30|text"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, keys := range []string{incremental, incremental + ", partition_by: id, partition_granularity: value"} {
+				h, _ := drift(t, keys, c.now, c.cells...)
+				row := h.okay(syncer.Request{})
+				if told(row) != c.told {
+					t.Errorf("told: %s", told(row))
+				}
+				if c.told != "column v (string) was dropped" && row.Schema[0].Sample["id"] != c.cells[0] {
+					t.Errorf("sample %v", row.Schema[0].Sample)
+				}
+				if got, files := h.content(); !slices.Equal(got, c.rows) {
+					t.Errorf("got %q in %v", got, files)
+				}
+				last, err := h.store.LastRuns(t.Context())
+				if err != nil || told(last[h.tableID()]) != c.told {
+					t.Errorf("the run keeps %q, %v", told(last[h.tableID()]), err)
+				}
+			}
+		})
+	}
+}
+
+func TestAFrozenTableRefusesOtherColumns(t *testing.T) {
+	h, s := drift(t, incremental+", schema: freeze, columns: [{name: v, sensitive: true}]", []string{"id int64", "n string", "v string"}, "9", "many", "secret")
+	row := h.fails(`whose schema is frozen: column n widened from int64 to string, for example in {"id":"9","n":"many"}: set schema: evolve`)
+	if strings.Contains(row.Reason, "secret") {
+		t.Error("a sensitive value is shown")
+	}
+	if rows, _ := h.content(); len(rows) != 3 {
+		t.Errorf("the table has %q", rows)
+	}
+	h.openSim(s, incremental+", schema: freeze, columns: [{name: n, schema: evolve}]")
+	h.okay(syncer.Request{})
+	if rows, _ := h.content(); len(rows) != 4 {
+		t.Errorf("the table has %q", rows)
+	}
+}
+
+func TestAQuarantineTableStaysAsItIs(t *testing.T) {
+	for name, keys := range map[string]string{"by key": incremental, "whole": "primary_key: id, sync_strategy: full_refresh"} {
+		t.Run(name, func(t *testing.T) {
+			h, s := drift(t, keys+", schema: quarantine", []string{"id int64", "n string", "v string", "extra int64"}, "9", "many", "x", "1")
+			s.set("8", "80", "y", "1")
+			for _, id := range []string{"1", "2", "3"} {
+				s.set(id, id+"0", "text", "5")
+			}
+			row := h.okay(syncer.Request{})
+			if row.Quarantined != 1 {
+				t.Errorf("%d rows were put aside", row.Quarantined)
+			}
+			if got, _ := h.content(); !slices.Equal(got, []string{"1|10|text", "2|20|text", "3|30|text", "8|80|y"}) {
+				t.Errorf("got %q", got)
+			}
+			side, err := os.ReadFile(filepath.Join(h.data, "quarantine", "sales.sim.csv"))
+			if err != nil || !strings.Contains(string(side), `n,"is string, not int64",many,"9,`) {
+				t.Errorf("%s, %v", side, err)
+			}
+		})
+	}
+}
