@@ -26,7 +26,7 @@ func TestCatalogAndRunsInABrowser(t *testing.T) {
 	}
 	for _, tab := range []string{"Profile", "Sample", "Relations", "History", "Use it"} {
 		b.visit(a.HTTP + "/catalog/sales.orders")
-		b.do(chromedp.Click(`//button[@role="tab" and text()="`+tab+`"]`))
+		b.do(chromedp.Click(`//button[@role="tab" and text()="` + tab + `"]`))
 		b.shots("table-" + strings.ToLower(strings.ReplaceAll(tab, " ", "-")))
 		b.quiet(tab)
 	}

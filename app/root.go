@@ -46,7 +46,7 @@ Start with ` + "`aida demo`" + ` for a sample company, or with ` + "`aida init`"
 		return usage("%w: see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(serveCommand(c), demoCommand(c), initCommand(c), syncCommand(c), tableCommand(c), analystCommand(c), groupCommand(c),
-		generationsCommand(c), rollbackCommand(c), verifyCommand(c), doctorCommand(c), versionCommand(c))
+		generationsCommand(c), rollbackCommand(c), verifyCommand(c), queryCommand(c), doctorCommand(c), versionCommand(c))
 	root.AddCommand(referenceCommands(c)...)
 	strict(root)
 	return root
