@@ -189,21 +189,35 @@ type manifestFile struct {
 	ModTime time.Time `json:"mtime"`
 }
 
-// manifest is manifest.json: the generation, and of each file its size, rows and hash.
+// manifest is manifest.json: the generation, and of each file its size, rows and hash. Each table is one line, as with
+// 100,000 files the text is long.
 func (v *view) manifest() string {
-	m := struct {
-		Generation int64           `json:"generation"`
-		CreatedAt  time.Time       `json:"created_at,omitzero"`
-		Tables     []manifestTable `json:"tables"`
-	}{v.snapshot.Generation, v.snapshot.CreatedAt, []manifestTable{}}
-	for _, t := range v.tables() {
-		mt := manifestTable{Name: t.Name, Folder: t.Folder, Dataset: t.Dataset, Rows: t.rows, Size: t.size, DataTime: t.DataTime, SyncedAt: t.SyncedAt, Files: []manifestFile{}}
+	var b strings.Builder
+	head, err := json.Marshal(struct {
+		Generation int64     `json:"generation"`
+		CreatedAt  time.Time `json:"created_at,omitzero"`
+	}{v.snapshot.Generation, v.snapshot.CreatedAt})
+	if err != nil {
+		return "{}\n"
+	}
+	b.WriteString(strings.TrimSuffix(string(head), "}") + ",\"tables\":[")
+	for i, t := range v.tables() {
+		mt := manifestTable{Name: t.Name, Folder: t.Folder, Dataset: t.Dataset, Rows: t.rows, Size: t.size, DataTime: t.DataTime, SyncedAt: t.SyncedAt, Files: make([]manifestFile, 0, len(t.files))}
 		for _, f := range t.files {
 			mt.Files = append(mt.Files, manifestFile{path.Join("server/parquet", f.Logical), f.Size, f.Rows, f.Hash, f.ModTime})
 		}
-		m.Tables = append(m.Tables, mt)
+		line, err := json.Marshal(mt)
+		if err != nil {
+			return "{}\n"
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('\n')
+		b.Write(line)
 	}
-	return indent(m)
+	b.WriteString("\n]}\n")
+	return b.String()
 }
 
 // syncState is sync_state.json, which the scripts of the reference read.
