@@ -28,6 +28,11 @@ type conn struct {
 	busy     atomic.Int32 // open files and running commands: what a shutdown waits for
 	moved    atomic.Int64 // when a session last moved bytes, Unix nanoseconds
 
+	loginEnds time.Time
+	suits     []string // ciphers for this client
+	early     []byte   // read from the client before the library began
+	greeted   int      // bytes of a greeting that the library will send once more
+
 	mu     sync.Mutex
 	tree   *tree.Tree
 	closed bool
@@ -59,7 +64,8 @@ func (s *Server) admit(raw net.Conn) *conn {
 		s.o.Log.Warn("connection refused: too many are open", "address", c.address, "open", len(s.conns), "of_address", same, "not_signed_in", strangers)
 		return nil
 	}
-	_ = raw.SetDeadline(time.Now().Add(s.o.LoginTimeout))
+	c.loginEnds = time.Now().Add(s.o.LoginTimeout)
+	_ = raw.SetDeadline(c.loginEnds)
 	s.conns[c] = struct{}{}
 	return c
 }

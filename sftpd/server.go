@@ -82,7 +82,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, signer: signer, cache: tree.NewCache(), conns: map[*conn]struct{}{}, quotas: map[int64]*tree.Quota{}}
 	s.srv = &ssh.Server{
 		HostSigners:      []ssh.Signer{signer},
-		Version:          "aida",
+		Version:          version,
 		PublicKeyHandler: s.offered,
 		ConnCallback: func(ctx ssh.Context, c net.Conn) net.Conn {
 			ctx.SetValue(connKey{}, c)
@@ -90,6 +90,9 @@ func New(o Options) (*Server, error) {
 		},
 		ServerConfigCallback: func(ctx ssh.Context) *gossh.ServerConfig {
 			cfg := serverConfig()
+			if c, ok := ctx.Value(connKey{}).(*conn); ok && hasAES {
+				cfg.Ciphers = c.suits
+			}
 			cfg.VerifiedPublicKeyCallback = func(meta gossh.ConnMetadata, key gossh.PublicKey, _ *gossh.Permissions, _ string) (*gossh.Permissions, error) {
 				return s.signIn(ctx, meta, key)
 			}
@@ -104,15 +107,15 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// serverConfig names the algorithms: those that Go does in hardware. A client's order wins, so ChaCha20, which stock
-// OpenSSH asks for first, is offered only where the processor has no AES.
+// hasAES tells whether the processor does AES itself.
+var hasAES = cpu.X86.HasAES || cpu.ARM64.HasAES
+
+// serverConfig names the algorithms: those that Go does in hardware. ChaCha20, which stock OpenSSH asks for first, is
+// offered only where the processor has no AES.
 func serverConfig() *gossh.ServerConfig {
 	cfg := &gossh.ServerConfig{MaxAuthTries: 6}
 	cfg.KeyExchanges = []string{"mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"}
-	cfg.Ciphers = []string{"aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr"}
-	if !cpu.X86.HasAES && !cpu.ARM64.HasAES {
-		cfg.Ciphers = append([]string{"chacha20-poly1305@openssh.com"}, cfg.Ciphers...)
-	}
+	cfg.Ciphers = []string{"chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr"}
 	cfg.MACs = []string{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"}
 	return cfg
 }
@@ -190,6 +193,9 @@ func (s *Server) accept(ctx context.Context) error {
 					s.o.Log.Error("panic in a connection", "address", c.address, "panic", p, "stack", string(debug.Stack()))
 				}
 			}()
+			if hasAES {
+				c.suits = c.ciphers() // here, as the library holds a lock while it asks for the configuration
+			}
 			s.srv.HandleConn(c)
 		})
 	}

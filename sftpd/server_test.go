@@ -404,10 +404,63 @@ func TestStockSSHThatAsksForForwardingStillRunsCommands(t *testing.T) {
 	if out, code := stock(t, dir, "", "ssh", "-F", "ssh_config", "aida", "no-such-command"); code != 127 {
 		t.Errorf("an unknown command ends with %d: %s", code, out)
 	}
-	if out, _ := stock(t, dir, "", "ssh", "-v", "-F", "ssh_config", "aida", "whoami"); !strings.Contains(out, "cipher: aes") {
-		t.Errorf("the stock client is not on AES: %s", out)
+}
+
+// The faster cipher wins whatever the order in which a client asks, and who knows only the slower one is served too.
+func TestClientsEndUpOnTheFastestAES(t *testing.T) {
+	h := newHouse(t, nil)
+	dir := h.client()
+	for option, want := range map[string]string{"Ciphers=^chacha20-poly1305@openssh.com": "aes128-gcm@openssh.com", "Ciphers=aes256-ctr": "aes256-ctr", "Ciphers=aes256-ctr,aes256-gcm@openssh.com": "aes256-gcm@openssh.com"} {
+		out, code := stock(t, dir, "", "ssh", "-v", "-F", "ssh_config", "-o", option, "aida", "whoami")
+		if code != 0 || !strings.Contains(out, "server->client cipher: "+want) {
+			t.Errorf("-o %s: exit %d, want %s\n%s", option, code, want, out)
+		}
+	}
+	if !strings.Contains(must2(stock(t, dir, "", "ssh", "-v", "-F", "ssh_config", "aida", "whoami")), "cipher: aes128-gcm") {
+		t.Error("a stock client with its own defaults does not end up on AES-GCM")
+	}
+	for name, cfg := range map[string]gossh.Config{"other ciphers to than from the server": {Ciphers: []string{"aes256-ctr", "aes128-gcm@openssh.com"}}, "defaults": {}} {
+		c := h.config("eva", h.eva)
+		c.Config = cfg
+		client, err := gossh.Dial("tcp", h.addr, c)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		client.Close()
+	}
+	// A client that waits for the server's offer before it makes its own is not left waiting.
+	c, err := net.Dial("tcp", h.addr)
+	ok(t, err)
+	defer c.Close()
+	_, err = c.Write([]byte("SSH-2.0-patient\r\n"))
+	ok(t, err)
+	ok(t, c.SetReadDeadline(time.Now().Add(5*time.Second)))
+	got := make([]byte, 0, 4096)
+	for !strings.Contains(string(got), "aes256-ctr") {
+		b := make([]byte, 1024)
+		n, err := c.Read(b)
+		if got = append(got, b[:n]...); err != nil {
+			t.Fatalf("no offer came: %v, %q", err, got)
+		}
+	}
+	if strings.Count(string(got), "SSH-2.0-") != 1 {
+		t.Errorf("the server greets more than once: %q", got)
+	}
+	// And those who say nothing hold up nobody else.
+	for range 20 {
+		c, err := net.Dial("tcp", h.addr)
+		ok(t, err)
+		defer c.Close()
+	}
+	start := time.Now()
+	h.dial()
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("a sign-in beside twenty silent clients took %v", took)
 	}
 }
+
+func must2(out string, _ int) string { return out }
 
 func TestAccessThatIsTakenAwayActsOnOpenConnections(t *testing.T) {
 	cut := func(name string, takeAway func(*house) error) {
