@@ -49,20 +49,25 @@ func TestBenchSSH(t *testing.T) {
 		if only != "" && !strings.Contains(x.what, only) {
 			continue
 		}
-		var ours, peer []float64
+		var ours, peer, oursCPU, peerCPU []float64
 		for range rounds {
 			for _, p := range []struct {
 				host, remote, disk string
-				out                *[]float64
-			}{{"ours", "user", b.home, &ours}, {"peer", b.peerDir, b.peerDir, &peer}} {
+				pid                int
+				out, cpu           *[]float64
+			}{{"ours", "user", b.home, b.oursPID, &ours, &oursCPU}, {"peer", b.peerDir, b.peerDir, b.peerPID, &peer, &peerCPU}} {
 				os.RemoveAll(got)
 				if x.clean != nil {
 					x.clean(p.disk)
 				}
+				before := cpuSeconds(t, p.pid)
 				*p.out = append(*p.out, b.sftp(p.host, strings.Replace(x.batch, "%s", p.remote, 1)))
+				time.Sleep(100 * time.Millisecond) // sshd has waited for its child by then
+				*p.cpu = append(*p.cpu, cpuSeconds(t, p.pid)-before)
 			}
 		}
 		b.report(x.what+", wall s", median(ours), median(peer), x.must, x.aim)
+		t.Logf("%-34s ours %9.4f  peer %9.4f  ratio %.3f", "  of the server's processor, s", median(oursCPU), median(peerCPU), median(oursCPU)/median(peerCPU))
 	}
 	if only != "" && !strings.Contains("logins", only) {
 		return
@@ -274,6 +279,21 @@ func (b *sshBench) idle(addr string, pid, n int) float64 {
 	return memory(b.t, pid) - before
 }
 
+// cpuSeconds is the processor time of a process and of its children that have ended.
+func cpuSeconds(t *testing.T, pid int) float64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	check(t, err)
+	_, rest, _ := strings.Cut(string(text), ") ")
+	ticks := 0
+	for _, f := range strings.Fields(rest)[11:15] { // utime, stime, cutime, cstime of proc_pid_stat(5)
+		n, err := strconv.Atoi(f)
+		check(t, err)
+		ticks += n
+	}
+	return float64(ticks) / 100 // USER_HZ
+}
+
 // memory is the proportional memory of a process and its descendants, in MiB.
 func memory(t *testing.T, pid int) float64 {
 	t.Helper()
@@ -309,7 +329,7 @@ func (b *sshBench) report(what string, ours, peer, must, aim float64) {
 	case ratio <= aim:
 		verdict = "pass (aim)"
 	}
-	b.t.Logf("%-30s ours %9.4f  peer %9.4f  ratio %.3f  must %.3f  aim %.3f  %s", what, ours, peer, ours/peer, must, aim, verdict)
+	b.t.Logf("%-34s ours %9.4f  peer %9.4f  ratio %.3f  must %.3f  aim %.3f  %s", what, ours, peer, ours/peer, must, aim, verdict)
 }
 
 func run(t *testing.T, name string, args ...string) {
