@@ -111,6 +111,9 @@ func (c *cli) summary(r *syncer.Report) {
 	if n := count[store.Skipped]; n > 0 {
 		left = fmt.Sprintf(", %d left out as another sync is at them", n)
 	}
+	if n := count[store.Remote]; n > 0 {
+		left += fmt.Sprintf(", %d stay at their source", n)
+	}
 	c.say("%d changed, %d unchanged, %d failed%s: %s.", count[store.Changed], count[store.Unchanged], count[store.Failed], left, what)
 }
 

@@ -12,12 +12,13 @@ import (
 // Outcome is how a table's sync or a whole run ended.
 type Outcome string
 
-// Changed, Unchanged, Failed and Skipped (another sync was at it) are outcomes of a table; Running, Done, Partial, Failed and Interrupted of a run.
+// Changed, Unchanged, Failed, Skipped (another sync was at it) and Remote (it is never copied) are outcomes of a table; Running, Done, Partial, Failed and Interrupted of a run.
 const (
 	Changed     Outcome = "changed"
 	Unchanged   Outcome = "unchanged"
 	Failed      Outcome = "failed"
 	Skipped     Outcome = "skipped"
+	Remote      Outcome = "remote"
 	Running     Outcome = "running"
 	Done        Outcome = "done"
 	Partial     Outcome = "partial"

@@ -36,6 +36,7 @@ type Definition struct {
 	PartitionBy          string       `json:"partition_by,omitempty"`
 	PartitionGranularity string       `json:"partition_granularity,omitempty"`
 	QueryMode            string       `json:"query_mode,omitempty"`
+	HowToQuery           string       `json:"how_to_query,omitempty"` // Markdown on how to query a remote or hybrid table at its source
 	Columns              []ColumnDoc  `json:"columns,omitempty"`
 	ForeignKeys          []ForeignKey `json:"foreign_keys,omitempty"`
 }

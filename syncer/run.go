@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aida/store"
+	"aida/syncer/datadoc"
 	"aida/syncer/lake"
 	"aida/syncer/source"
 
@@ -148,12 +149,24 @@ func (u *run) table(ctx context.Context, j job) (r result) {
 		}
 		r.row.Duration = since(r.row.StartedAt)
 	}()
+	if stays(j.doc, &r.row) {
+		return r
+	}
 	w := &work{u: u, j: j, row: &r.row}
 	var err error
 	if r.change, err = w.sync(ctx); err != nil {
 		fail(err)
 	}
 	return r
+}
+
+// stays tells whether a table is never copied.
+func stays(doc datadoc.Table, row *store.RunTable) bool {
+	if doc.QueryMode != "remote" {
+		return false
+	}
+	row.Outcome, row.Reason = store.Remote, "query_mode remote: it stays at its source, docs/data_description.md tells how to query it"
+	return true
 }
 
 // reserve is what a sync leaves free on the disk for SQLite, uploads and logs.
@@ -198,7 +211,10 @@ func (u *run) dry(ctx context.Context, jobs []job) (*Report, error) {
 	failed := 0
 	for _, j := range jobs {
 		row := store.RunTable{TableID: j.table.ID, Table: j.table.FullName(), StartedAt: time.Now().UTC(), Outcome: store.Unchanged}
-		err := u.dryTable(ctx, j, &row)
+		var err error
+		if !stays(j.doc, &row) {
+			err = u.dryTable(ctx, j, &row)
+		}
 		if ctx.Err() != nil {
 			return report, ctx.Err()
 		}

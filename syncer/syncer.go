@@ -98,7 +98,13 @@ func (s *Syncer) Register(ctx context.Context) error {
 	}
 	var tables []store.Table
 	for _, t := range s.o.Tables {
-		tables = append(tables, tableOf(t))
+		table := tableOf(t)
+		if src, err := s.sourceOf(t); err == nil && t.QueryMode != "local" {
+			if q, ok := src.(source.Queryable); ok {
+				table.Definition.HowToQuery = q.HowToQuery(t)
+			}
+		}
+		tables = append(tables, table)
 		if !known[t.Dataset] {
 			known[t.Dataset] = true
 			access := store.OpenAccess

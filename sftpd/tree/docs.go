@@ -120,6 +120,9 @@ func (v *view) description() string {
 				yaml.MapItem{Key: "partition_granularity", Value: t.Definition.PartitionGranularity})
 		}
 		item = append(item, yaml.MapItem{Key: "folder", Value: t.Folder})
+		if t.Definition.QueryMode != "" && t.Definition.QueryMode != "local" {
+			item = append(item, yaml.MapItem{Key: "query_mode", Value: t.Definition.QueryMode})
+		}
 		if t.Dataset != t.Folder {
 			item = append(item, yaml.MapItem{Key: "dataset", Value: t.Dataset})
 		}
@@ -129,7 +132,18 @@ func (v *view) description() string {
 		tables = append(tables, item)
 	}
 	return "# Tables\n\nThe tables that you can read. Columns and types are in schema.yml.\n\n```yaml\n" +
-		render(yaml.MapSlice{{Key: "tables", Value: tables}}) + "```\n"
+		render(yaml.MapSlice{{Key: "tables", Value: tables}}) + "```\n" + v.howToQuery()
+}
+
+// howToQuery is about the tables that are queried where they are.
+func (v *view) howToQuery() string {
+	var b strings.Builder
+	for _, t := range v.access.Tables {
+		if t.Definition.HowToQuery != "" {
+			b.WriteString("\n## " + t.FullName() + " at its source\n\n" + t.Definition.HowToQuery)
+		}
+	}
+	return b.String()
 }
 
 // where is a table's place below parquet/: its file, or its folder of partitions.

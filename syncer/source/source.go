@@ -53,6 +53,12 @@ type Filtering interface {
 	CanFilter(t datadoc.Table) error
 }
 
+// Queryable is a Source whose tables can also be queried where they are.
+type Queryable interface {
+	// HowToQuery tells an analyst, in Markdown, how to query a table whose query_mode is remote or hybrid.
+	HowToQuery(t datadoc.Table) string
+}
+
 // KeyLister is a Source that can list the primary keys of all rows that a table has now, so that rows which were deleted
 // at the source are found.
 type KeyLister interface {
