@@ -78,13 +78,22 @@ type stream struct {
 
 func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("csv: %s: %w", s.name, err)
+	if err != nil && err != io.EOF && !errors.As(err, new(*readError)) {
+		err = &readError{s.name, err}
 	}
 	return n, err
 }
 
 func (s *stream) Close() error { return s.close() }
+
+// readError names the file once, however many readers lie on each other.
+type readError struct {
+	name string
+	err  error
+}
+
+func (e *readError) Error() string { return "csv: " + e.name + ": " + e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
 
 // inflate goes by the first bytes, not by the name: a .gz that a transfer has inflated on its way is still text.
 func inflate(name string, raw io.ReadCloser) (io.ReadCloser, error) {
@@ -99,7 +108,7 @@ func inflate(name string, raw io.ReadCloser) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &stream{z, name, func() error { return errors.Join(z.Close(), raw.Close()) }}, nil
+		return &stream{z, name, raw.Close}, nil // what z.Close tells, Read has told
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878
 		z, err := zstd.NewReader(head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
