@@ -12,6 +12,7 @@ import (
 
 	"aida/config"
 	"aida/store"
+	"aida/syncer/keboola"
 	"aida/syncer/lake"
 
 	"github.com/gofrs/flock"
@@ -73,6 +74,9 @@ func (c *cli) examine(ctx context.Context) []finding {
 		out = append(out, f)
 	}
 	dir = cfg.DataDir
+	if hasKeboola(cfg) {
+		out = append(out, checkKeboola(ctx, cfg))
+	}
 	out = append(out, checkDisk(dir), checkHostKey(dir), checkServing(dir, cfg.Listen.SSH))
 	if !exists(filepath.Join(dir, "aida.db")) {
 		return append(out, finding{"database", "fail", "there is no database in " + dir, "run `aida sync`"})
@@ -87,6 +91,20 @@ func (c *cli) examine(ctx context.Context) []finding {
 }
 
 const lowDisk = 1 << 30
+
+// checkKeboola asks whose token it is: an answer that needs the token tells more than one that anybody gets.
+func checkKeboola(ctx context.Context, cfg *config.Config) finding {
+	src, err := keboolaSource(cfg)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		var p keboola.Project
+		if p, err = src.Check(ctx); err == nil {
+			return finding{"keboola", "ok", fmt.Sprintf("the token reads project %s (%s)", p.ID, p.Name), ""}
+		}
+	}
+	return finding{"keboola", "fail", err.Error(), "correct stack_url, storage_token and project_id under data_source.keboola"}
+}
 
 func checkDisk(dir string) finding {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
