@@ -84,8 +84,8 @@ func (t *Table) check(fail func(string, ...any)) {
 	if len(t.PrimaryKey) == 0 {
 		fail("primary_key needs a value: the column, or columns with commas between, that tell rows apart")
 	}
-	if t.Name != "" && (!safeName.MatchString(t.Name) || strings.Contains(t.Name, "..")) {
-		fail("name %q cannot be a file name: use letters, digits, _ - and .", t.Name)
+	if t.Name != "" && (!safeName.MatchString(t.Name) || strings.Contains(t.Name, "..") || strings.HasSuffix(strings.ToLower(t.Name), ".parquet")) {
+		fail("name %q cannot be a file name: use letters, digits, _ - and ., without .parquet", t.Name)
 	}
 	if !safeName.MatchString(t.Folder) || strings.Contains(t.Folder, "..") {
 		fail("folder %q cannot be a folder name: set folder to letters, digits, _ - and .", t.Folder)

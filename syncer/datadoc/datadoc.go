@@ -6,6 +6,7 @@
 package datadoc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -215,9 +216,19 @@ func Parse(name string, text []byte) (*Doc, error) {
 
 var fence = regexp.MustCompile("(?ms)^```yaml[ \t]*\r?\n(.*?)^[ \t]*```")
 
+// opening is the first line of a block that is read.
+var opening = regexp.MustCompile("(?m)^```yaml[ \t]*\r?$")
+
 func (doc *Doc) read(name string, text []byte) (problems []error) {
 	doc.Files = append(doc.Files, name)
-	for _, m := range fence.FindAllSubmatchIndex(text, -1) {
+	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // editors on Windows put a byte order mark there
+	blocks := fence.FindAllSubmatchIndex(text, -1)
+	for _, at := range opening.FindAllIndex(text, -1) {
+		if !slices.ContainsFunc(blocks, func(m []int) bool { return m[0] <= at[0] && at[0] < m[1] }) {
+			problems = append(problems, &strict.Problem{File: name, Line: 1 + bytes.Count(text[:at[0]], []byte("\n")), Col: 1, Text: "this yaml block has no end: close it with a line of three backticks"})
+		}
+	}
+	for _, m := range blocks {
 		src := strict.Source{Name: name, Text: text[m[2]:m[3]], Line: strings.Count(string(text[:m[2]]), "\n")}
 		keys := strict.Keys(src)
 		if len(keys) > 0 && !keys["tables"] && !keys["folder_mapping"] {
