@@ -32,7 +32,7 @@ func (w *warehouse) Cleanup(f func()) { w.ts.Defer(f) }
 
 var warehouses sync.Map // of each script, by its work folder
 
-// bigquery is a command of scripts. "bigquery start" runs a BigQuery and names it to aida in config/.env as BIGQUERY_URL;
+// bigquery is a command of scripts. "bigquery start" runs a BigQuery and names it as BIGQUERY_URL, to aida in config/.env;
 // "put ID FILE" makes a table of JSON {fields, rows, type}; "refuse" and "permit" the Storage Read API; "break" and
 // "repair" the whole; "check" fails when a call was made that BigQuery does not know.
 func bigquery(ts *testscript.TestScript, _ bool, args []string) {
@@ -40,6 +40,7 @@ func bigquery(ts *testscript.TestScript, _ bool, args []string) {
 		w := &warehouse{ts: ts}
 		w.Server = bigquerytest.New(w)
 		warehouses.Store(ts.Getenv("WORK"), w)
+		ts.Setenv("BIGQUERY_URL", w.URL)
 		ts.Check(os.WriteFile(ts.MkAbs("config/.env"), []byte("BIGQUERY_URL="+w.URL+"\n"), 0o600))
 		return
 	}
@@ -54,12 +55,13 @@ func bigquery(ts *testscript.TestScript, _ bool, args []string) {
 		d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[2])))
 		d.DisallowUnknownFields()
 		var file struct {
-			Fields []*bq.TableFieldSchema
-			Rows   [][]any
-			Type   string
+			Fields     []*bq.TableFieldSchema
+			Rows       [][]any
+			Type       string
+			PrimaryKey []string `json:"primary_key"`
 		}
 		ts.Check(d.Decode(&file))
-		t.Fields, t.Rows, t.Type = file.Fields, file.Rows, file.Type
+		t.Fields, t.Rows, t.Type, t.PrimaryKey = file.Fields, file.Rows, file.Type, file.PrimaryKey
 		w.Put(args[1], t)
 	case "refuse":
 		w.Fail("CreateReadSession", -1, bigquerytest.Fault{Code: codes.PermissionDenied})

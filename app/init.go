@@ -21,7 +21,7 @@ import (
 
 // answers are what the wizard asks.
 type answers struct {
-	Name, Domain, Hostname, Host, Source string
+	Name, Domain, Hostname, Host, Source, Endpoint string
 }
 
 func initCommand(c *cli) *cobra.Command {
@@ -30,7 +30,7 @@ func initCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up your company: writes instance.yaml, .env and data_description.md", Args: cobra.NoArgs,
 		Long: "Asks for the name of the place, the e-mail domain of its people, how clients reach this machine and where the tables are: a\n" +
-			"folder of CSV files, or the address of a Keboola stack, whose Storage API token is then asked for or taken from\n" +
+			"folder of CSV files, bigquery:PROJECT, or the address of a Keboola stack, whose Storage API token is then asked for or taken from\n" +
 			"KEBOOLA_STORAGE_TOKEN. Then it writes the configuration folder. A flag answers its question; files that exist are never\n" +
 			"overwritten.",
 		Example: "  aida init\n  aida init --examples\n  aida init --name Riverbank --domain example.com --hostname data.example.com --host 192.0.2.10 --csv-root /srv/drop\n" +
@@ -50,6 +50,7 @@ func initCommand(c *cli) *cobra.Command {
 	f.StringVar(&a.Host, "host", "", "IP address of this machine")
 	f.StringVar(&a.Source, "csv-root", "", "folder of the CSV files")
 	f.StringVar(&a.Source, "keboola", "", "address of the Keboola stack, instead of a folder")
+	bigQueryFlags(f, &a)
 	return cmd
 }
 
@@ -71,7 +72,7 @@ func (c *cli) initialize(ctx context.Context, a answers) error {
 		{&a.Domain, "E-mail domain of its people, for example example.com", "--domain", ""},
 		{&a.Hostname, "DNS name of this machine", "--hostname", host},
 		{&a.Host, "IP address (or name) that clients connect to", "--host", "127.0.0.1"},
-		{&a.Source, "Folder of the CSV files, or the address of your Keboola stack such as https://connection.keboola.com", "--csv-root or --keboola", os.Getenv("KEBOOLA_STACK_URL")},
+		{&a.Source, "Folder of the CSV files, bigquery:PROJECT, or the address of your Keboola stack such as https://connection.keboola.com", "--csv-root, --bigquery or --keboola", os.Getenv("KEBOOLA_STACK_URL")},
 	} {
 		for *q.to == "" {
 			v, err := c.ask(in, q.question, q.fallback)
@@ -81,7 +82,7 @@ func (c *cli) initialize(ctx context.Context, a answers) error {
 			*q.to = v
 		}
 	}
-	set, err := c.setUpSource(ctx, in, a.Source)
+	set, err := c.setUpSource(ctx, in, a)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,11 @@ type sourceSetup struct {
 // keboolaAddress tells the address of a stack from a folder.
 var keboolaAddress = regexp.MustCompile(`^(https?://.*|[a-z0-9.-]+\.keboola\.com/?)$`)
 
-func (c *cli) setUpSource(ctx context.Context, in *bufio.Reader, where string) (*sourceSetup, error) {
+func (c *cli) setUpSource(ctx context.Context, in *bufio.Reader, a answers) (*sourceSetup, error) {
+	where := a.Source
+	if project, ok := strings.CutPrefix(where, bigQueryPlace); ok {
+		return c.setUpBigQuery(ctx, project, a.Endpoint)
+	}
 	if keboolaAddress.MatchString(where) {
 		return c.setUpKeboola(ctx, in, where)
 	}

@@ -17,7 +17,6 @@ import (
 	"aida/sftpd/tree"
 	"aida/store"
 	"aida/syncer"
-	"aida/syncer/bigquery"
 	"aida/syncer/csv"
 	"aida/syncer/datadoc"
 	"aida/syncer/keboola"
@@ -80,9 +79,7 @@ func connectors(cfg *config.Config, log *slog.Logger) (map[string]source.Source,
 	if err != nil {
 		return nil, err
 	}
-	b := cfg.DataSource.BigQuery
-	warehouse, err := bigquery.New(bigquery.Options{Project: b.Project, Location: b.Location, CredentialsFile: b.CredentialsFile, MaxBytes: int64(b.MaxBytes),
-		Endpoint: b.Endpoint, StorageEndpoint: b.StorageEndpoint, Log: log})
+	warehouse, err := bigQuerySource(cfg, log)
 	if err != nil {
 		return nil, err
 	}

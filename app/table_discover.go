@@ -136,6 +136,18 @@ func (c *cli) proposals(ctx context.Context, cfg *config.Config) ([]proposal, er
 		}
 		c.say("Keboola project %s (%s): %d tables.", project.ID, project.Name, len(tables))
 		return proposeKeboola(tables), nil
+	case "bigquery":
+		src, err := bigQuerySource(cfg, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer src.Close()
+		tables, err := src.Discover(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.say("BigQuery project %s: %d tables and views.", cfg.DataSource.BigQuery.Project, len(tables))
+		return proposeBigQuery(tables), nil
 	case "csv":
 		return proposeFiles(cfg.DataSource.CSV.Root)
 	default:
