@@ -74,7 +74,7 @@ func TestBenchMerge(t *testing.T) {
 			}
 			s, m := mergeSync(t, dir)
 			ours, mem = append(ours, s), append(mem, m)
-			s, _ = duckCopy(t, peerSQL)
+			s, _ = duckRun(t, peerSQL)
 			peer = append(peer, s)
 		}
 		files := filepath.Join(work, "published")
@@ -93,7 +93,7 @@ func TestBenchMerge(t *testing.T) {
 
 func mergeConfig(t *testing.T, work string, partRows int) string {
 	t.Helper()
-	configure(t, work, "merge", mergeTypes)
+	configure(t, work, "merge", "orders.csv", mergeTypes)
 	dir := filepath.Join(work, "merge")
 	text := "```yaml\ntables:\n  - id: b.orders\n    name: orders\n    description: Orders\n    primary_key: id\n    sync_strategy: incremental\n    folder: b\n    csv: {path: in.csv}\n    " + mergeTypes + "\n```\n"
 	if err := os.WriteFile(filepath.Join(dir, "data_description.md"), []byte(text), 0o600); err != nil {
@@ -139,7 +139,7 @@ func published(t *testing.T, data, folder string) {
 // and writing, without the profiles that are made after a publish.
 func mergeSync(t *testing.T, dir string) (seconds, peakMiB float64) {
 	t.Helper()
-	cmd := exec.Command(os.Getenv("AIDA_BINARY"), "sync", "--json", "--config", dir, "--data", filepath.Join(dir, "data"))
+	cmd := exec.Command(os.Getenv("AIDA_BINARY"), "sync", "--no-profile", "--json", "--config", dir, "--data", filepath.Join(dir, "data"))
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 func syncCommand(c *cli) *cobra.Command {
-	var full, dry bool
+	var full, dry, bare bool
 	var since, until string
 	cmd := &cobra.Command{
 		Use: "sync [TABLE...]", Short: "Bring tables up to date now",
@@ -25,7 +25,7 @@ func syncCommand(c *cli) *cobra.Command {
 		Example: "  aida sync\n  aida sync sales.orders --full\n  aida sync --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
-				r := syncer.Request{Tables: args, Full: full, DryRun: dry, Trigger: actor()}
+				r := syncer.Request{Tables: args, Full: full, DryRun: dry, NoProfile: bare, Trigger: actor()}
 				var err error
 				if r.Since, err = moment("--since", since); err != nil {
 					return err
@@ -43,6 +43,7 @@ func syncCommand(c *cli) *cobra.Command {
 	cmd.Flags().BoolVar(&full, "full", false, "fetch all rows, also of what looks unchanged")
 	cmd.Flags().StringVar(&since, "since", "", "fetch again what changed at or after this time (YYYY-MM-DD or RFC 3339, UTC); later syncs go on from where they were")
 	cmd.Flags().StringVar(&until, "until", "", "with --since: and before this time")
+	cmd.Flags().BoolVar(&bare, "no-profile", false, "do not look at the values of what was published; the next sync without this flag does")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell what would be read, publish nothing")
 	return cmd
 }

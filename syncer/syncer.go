@@ -59,13 +59,14 @@ func New(o Options) *Syncer {
 
 // Request asks for a sync.
 type Request struct {
-	Tables   []string  // source ids, folder.name or unique names; none = all
-	Full     bool      // convert also what looks unchanged, and fetch all rows
-	Since    time.Time // with Until: fetch the rows that changed in this time, whatever was fetched before
-	Until    time.Time
-	DryRun   bool     // tell what would be done, publish nothing
-	Trigger  string   // who or what asked
-	Progress Progress // may be nil
+	Tables    []string  // source ids, folder.name or unique names; none = all
+	Full      bool      // convert also what looks unchanged, and fetch all rows
+	Since     time.Time // with Until: fetch the rows that changed in this time, whatever was fetched before
+	Until     time.Time
+	DryRun    bool     // tell what would be done, publish nothing
+	NoProfile bool     // leave profiles to the next sync that publishes
+	Trigger   string   // who or what asked
+	Progress  Progress // may be nil
 }
 
 func (r Request) window() source.Window { return source.Window{Since: r.Since, Until: r.Until} }
@@ -177,9 +178,11 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error
 	}
 	report, err = run.do(ctx, jobs)
 	s.alert(ctx, report)
-	s.profiling.Lock() // runs of different tables may end together
-	s.profile(ctx, report)
-	s.profiling.Unlock()
+	if !r.NoProfile {
+		s.profiling.Lock() // runs of different tables may end together
+		s.profile(ctx, report)
+		s.profiling.Unlock()
+	}
 	for id := range busy {
 		if t, ok := s.doc(id); ok && report != nil {
 			report.Tables = append(report.Tables, store.RunTable{RunID: run.id, Table: t.FullName(), Outcome: store.Skipped,

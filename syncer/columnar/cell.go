@@ -177,7 +177,8 @@ func (c *column) parseDate(b []byte) (int32, bool) {
 func (c *column) parseTimestamp(b []byte) (int64, bool) {
 	if c.layout != nil {
 		days, micros, offset, ok := c.layout.parse(b)
-		return days*microsPerDay + micros - offset, ok && (c.Type.Zoned || !c.layout.zoned)
+		micros += days*microsPerDay - offset
+		return micros, ok && (c.Type.Zoned || !c.layout.zoned) && inYears(micros)
 	}
 	micros, _, zoned, ok := isoTimestamp(b)
 	return micros, ok && (c.Type.Zoned || !zoned)

@@ -129,6 +129,11 @@ func zone(b []byte) (offset int64, ok bool) {
 	return offset, true
 }
 
+// firstMicro and endMicro bound the years 0001 to 9999, which a zone can lead out of.
+var firstMicro, endMicro = daysFromCivil(1, 1, 1) * microsPerDay, daysFromCivil(10_000, 1, 1) * microsPerDay
+
+func inYears(micros int64) bool { return micros >= firstMicro && micros < endMicro }
+
 // isoTimestamp reads a date, then optionally a blank or T, a time and a zone. hasTime is false for a date alone. The value
 // is in UTC when zoned.
 func isoTimestamp(b []byte) (micros int64, hasTime, zoned, ok bool) {
@@ -156,5 +161,6 @@ func isoTimestamp(b []byte) (micros int64, hasTime, zoned, ok bool) {
 		rest = rest[1:]
 	}
 	offset, ok := zone(rest)
-	return micros - offset, true, true, ok
+	micros -= offset
+	return micros, true, true, ok && inYears(micros)
 }

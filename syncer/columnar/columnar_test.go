@@ -162,6 +162,7 @@ func TestBadCellsAreNamedWithTheirPlace(t *testing.T) {
 		{"decimal(5,2)", "1000.00", "is not a decimal(5,2)"}, {"decimal(5,2)", "1.005", "is not a decimal(5,2)"},
 		{"date", "2023-02-29", "is not a date"}, {"date", "0000-00-00", "is not a date"}, {"date", "10000-01-01", "is not a date"},
 		{"timestamp", "2024-01-01 00:00:00Z", "without zone"}, {"timestamp", "2024-01-01 25:00:00", "is not a timestamp"},
+		{"timestamp_tz", "0001-01-01 00:00:00+01:00", "is not a timestamp_tz"}, {"timestamp_tz", "9999-12-31 23:59:59-01:00", "is not a timestamp_tz"},
 		{"timestamp", "2024-01-01 00:00:00.1234567", "is not a timestamp"}, {"time", "24:00:00", "is not a time"},
 		{"float64", "1,5", "cells"}, {"float64", "0x10", "is not a float64"}, {"string", "\xff", "not valid UTF-8"},
 	} {
@@ -293,7 +294,7 @@ func TestFormsOfTheText(t *testing.T) {
 func TestTheSameBytesWhateverTheWorkers(t *testing.T) {
 	content := orders(300_000)
 	var first []byte
-	for _, workers := range []int{1, 2, 5} {
+	for _, workers := range []int{1, 2, 3, 4, 5, 6, 7, 8} {
 		_, data := write(t, commas(CSV{Inputs: []Input{text("a.csv", content), text("b.csv", content)}}), Options{Workers: workers, BlockSize: 20_000})
 		if first == nil {
 			first = data
