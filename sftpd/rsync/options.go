@@ -150,8 +150,8 @@ func (o *options) letters(group string, next func() string) {
 			}
 			return strings.TrimPrefix(v, "=")
 		}
-		number := func() int {
-			c, text := group[i], rest()
+		number := func(c byte) int {
+			text := rest()
 			n, err := strconv.Atoi(text)
 			if err != nil {
 				o.refuse(ExitSyntax, "option -%c: %q is not a number", c, clip(text))
@@ -163,9 +163,9 @@ func (o *options) letters(group string, next func() string) {
 			o.hasCaps = true
 			_, o.caps, _ = strings.Cut(rest(), ".")
 		case 'B':
-			o.setBlockSize(number())
+			o.setBlockSize(number(c))
 		case '@':
-			o.modifyWindow = number()
+			o.modifyWindow = number(c)
 		case 'f', 'T', 'M':
 			o.refuse(ExitSyntax, "option -%c is not known here", c)
 			rest()

@@ -200,6 +200,7 @@ func (w *walker) relativeRoot(arg, at string, contents bool) error {
 	}
 	name := cleanRel("./" + active)
 	base = cleanRel("./" + base)
+	arg = path.Join(base, name)
 	if _, err := w.Source.Lstat(at); err == nil {
 		if err := w.wayTo(base, name); err != nil {
 			return err
@@ -210,8 +211,8 @@ func (w *walker) relativeRoot(arg, at string, contents bool) error {
 
 // wayTo lists the folders above a name.
 func (w *walker) wayTo(base, name string) error {
-	if w.o.noImplied {
-		return nil
+	if w.o.noImplied && w.proto < 30 {
+		return nil // later clients leave them alone, but want to have them in the list
 	}
 	for i := 0; i < len(name); i++ {
 		if name[i] != '/' || w.implied[name[:i]] {
@@ -388,7 +389,7 @@ func (w *walker) folder(sc *scope, at, name string) error {
 			real, err := w.Source.Stat(childAt)
 			if err != nil {
 				w.ioError.Or(ioGeneral)
-				w.xferError("symlink has no referent: \"%s\"", escape(childName))
+				w.xferError("symlink has no referent: \"%s\"", escape(childAt))
 				continue
 			}
 			info = real
@@ -443,6 +444,8 @@ func (w *walker) entry(info fs.FileInfo, name, at string) *entry {
 		e.path = at
 	}
 	switch {
+	case e.isDir():
+		e.size = max(0, info.Size())
 	case e.isFile():
 		e.size = info.Size()
 		if w.o.hardLinks {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package rsync
 
 import (
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestMain is, under the name of a remote shell, the far end of a client: the words after the host are its command.
@@ -56,8 +59,10 @@ func peer(t testing.TB, root string, ours bool) string {
 // client runs the installed rsync, and gives what it printed and its exit code.
 func client(t testing.TB, dir, rsh string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.Command("rsync", append([]string{"-e", rsh}, args...)...)
-	cmd.Dir = dir
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "rsync", append([]string{"-e", rsh}, args...)...)
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

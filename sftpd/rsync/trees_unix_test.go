@@ -1,3 +1,5 @@
+//go:build unix
+
 package rsync
 
 import (
@@ -9,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func write(t testing.TB, path string, content []byte, mode fs.FileMode, at time.Time) {
@@ -76,7 +80,7 @@ func sourceTree(t testing.TB, dir string) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "names"), []byte("b.bin\nsub/x.txt\nsub/deep/\n# no\nnames\nmissing\n"), 0o644, theTime)
-	for link, target := range map[string]string{"link": "b.bin", "dirlink": "sub", "dangling": "nowhere", "sub/up": "../b.bin", "sub/out": "../../../etc/hosts", "sub/abs": "/etc/hosts"} {
+	for link, target := range map[string]string{"link": "b.bin", "dirlink": "sub", "dangling": "nowhere", "sub/up": "../b.bin", "sub/out": "../../../nosuch/hosts", "sub/abs": "/nosuch/hosts"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -90,12 +94,17 @@ func sourceTree(t testing.TB, dir string) {
 	settle(t, dir)
 }
 
-// settle gives all folders a fixed time.
+// settle gives all folders and symbolic links a fixed time.
 func settle(t testing.TB, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
+		switch {
+		case err != nil:
+		case d.IsDir():
 			err = os.Chtimes(p, theTime, theTime)
+		case d.Type()&fs.ModeSymlink != 0:
+			when := unix.NsecToTimespec(theTime.UnixNano())
+			err = unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{when, when}, unix.AT_SYMLINK_NOFOLLOW)
 		}
 		return err
 	})
