@@ -53,36 +53,42 @@ func (x *receiver) setFile(e *entry, name string, old fs.FileInfo) error {
 	return nil
 }
 
-// timeDiffers compares times as both sides can tell them.
-func (x *receiver) timeDiffers(e *entry, info fs.FileInfo) bool {
+// timeDiffers compares times: to the second, within the window of --modify-window, or exactly.
+func (x *receiver) timeDiffers(e *entry, info fs.FileInfo, exactly bool) bool {
 	t := info.ModTime()
-	switch w := x.o.modifyWindow; {
-	case w < 0:
+	if exactly || x.o.modifyWindow < 0 {
 		return t.Unix() != e.mtime || uint32(t.Nanosecond()) != e.nsec
-	case w > 0:
-		d := t.Unix() - e.mtime
-		return d > int64(w) || d < -int64(w)
 	}
-	return t.Unix() != e.mtime || x.proto >= 31 && e.nsec != 0 && uint32(t.Nanosecond()) != e.nsec
+	d, w := t.Unix()-e.mtime, int64(x.o.modifyWindow)
+	return d > w || d < -w
 }
 
 func (x *receiver) modeDiffers(e *entry, info fs.FileInfo) bool {
 	const all = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-	return info.Mode()&all != x.modeFor(e, info)&all
+	return info.Mode()&all != x.modeFor(e, old(e, info))&all
 }
 
-// touch brings the attributes of what is there up to date.
-func (x *receiver) touch(e *entry, name string, info fs.FileInfo) {
+// old is what an entry takes its permissions from: nothing, where the entry was made a moment ago.
+func old(e *entry, info fs.FileInfo) fs.FileInfo {
+	if e.fresh {
+		return nil
+	}
+	return info
+}
+
+// touch brings the attributes of what is there up to date, and tells whether anything was to be done.
+func (x *receiver) touch(e *entry, name string, info fs.FileInfo) (changed bool) {
 	if x.o.dryRun {
-		return
+		return false
 	}
 	if !e.isLink() && x.modeDiffers(e, info) {
-		if err := x.Sink.SetMode(name, x.modeFor(e, info)); err != nil {
-			x.xferError("rsync: [generator] failed to set permissions on \"%s\": %s", escape(e.name), reason(err))
+		changed = true
+		if err := x.Sink.SetMode(name, x.modeFor(e, old(e, info))); err != nil {
+			x.xferError("rsync: [generator] failed to set permissions on \"%s\": %s", e.name, reason(err))
 		}
 	}
-	if !x.keepsTime(e) || !x.timeDiffers(e, info) {
-		return
+	if !x.keepsTime(e) || !x.timeDiffers(e, info, x.o.checksum && e.isFile() || e.fresh) {
+		return changed
 	}
 	var err error
 	if !e.isLink() {
@@ -91,8 +97,9 @@ func (x *receiver) touch(e *entry, name string, info fs.FileInfo) {
 		err = l.SetLinkTime(name, e.time())
 	}
 	if err != nil {
-		x.xferError("rsync: [generator] failed to set times on \"%s\": %s", escape(e.name), reason(err))
+		x.xferError("rsync: [generator] failed to set times on \"%s\": %s", e.name, reason(err))
 	}
+	return true
 }
 
 // keepsTime tells whether the time of an entry is taken over.

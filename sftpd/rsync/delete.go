@@ -62,7 +62,7 @@ func (x *receiver) extra(e *entry) (out []func()) {
 func (x *receiver) contents(dir string) []fs.FileInfo {
 	list, err := x.Sink.ReadDir(dir)
 	if err != nil {
-		x.xferError("rsync: [generator] opendir \"%s\" failed: %s", escape(dir), reason(err))
+		x.xferError("rsync: [generator] opendir \"%s\" failed: %s", dir, reason(err))
 	}
 	slices.SortFunc(list, func(a, b fs.FileInfo) int {
 		return -compareNames(a.Name(), b.Name(), a.IsDir(), b.IsDir(), max(29, x.proto))
@@ -104,7 +104,7 @@ func (x *receiver) remove(at, name string, info fs.FileInfo) bool {
 			if x.o.hasMaxDelete && x.total() >= limit {
 				return false
 			}
-			x.info("cannot delete non-empty directory: %s", escape(name))
+			x.info("cannot delete non-empty directory: %s", name)
 			return false
 		}
 		if x.o.hasMaxDelete && x.total() >= limit {
@@ -120,7 +120,7 @@ func (x *receiver) remove(at, name string, info fs.FileInfo) bool {
 			err = x.Sink.Remove(at, info.IsDir())
 		}
 		if err != nil {
-			x.xferError("rsync: [generator] delete_file: unlink(%s) failed: %s", escape(name), reason(err))
+			x.xferError("rsync: [generator] delete_file: unlink(%s) failed: %s", name, reason(err))
 			return false
 		}
 	}
@@ -150,7 +150,7 @@ func (x *receiver) tellDeleted(name string, info fs.FileInfo) {
 			if info.IsDir() {
 				slash = "/"
 			}
-			x.info("deleting %s%s", escape(name), slash)
+			x.info("deleting %s%s", name, slash)
 		}
 		return
 	}

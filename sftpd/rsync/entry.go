@@ -34,6 +34,7 @@ type entry struct {
 	topDir  bool
 	content bool // a folder whose content is in the list
 	implied bool // a folder that is only on the way to something
+	fresh   bool // of a receiver: was made in this session
 	skip    bool // a repeated name: it keeps its index and is nothing else
 
 	link     uint64 // with --hard-links: number of the group, from 1

@@ -134,7 +134,7 @@ func (x *receiver) consider(ndx int32, e *entry) {
 			if e.isDir() {
 				kind = "directory"
 			}
-			x.info("not creating new %s \"%s\"", kind, escape(e.name))
+			x.info("not creating new %s \"%s\"", kind, e.name)
 		}
 		return
 	}
@@ -144,7 +144,7 @@ func (x *receiver) consider(ndx int32, e *entry) {
 	}
 	if x.o.ignoreExisting && info != nil {
 		if x.o.verbose > 1 {
-			x.info("%s exists", escape(e.name))
+			x.info("%s exists", e.name)
 		}
 		return
 	}
@@ -155,7 +155,7 @@ func (x *receiver) consider(ndx int32, e *entry) {
 		x.file(ndx, e, name, info)
 	default:
 		if !x.o.quiet {
-			x.info("skipping non-regular file \"%s\"", escape(e.name))
+			x.info("skipping non-regular file \"%s\"", e.name)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func (x *receiver) item(ndx int32, e *entry, info fs.FileInfo, it item) {
 			it.flags |= itemSize
 		}
 		if x.keepsTime(e) {
-			if x.timeDiffers(e, info) {
+			if x.timeDiffers(e, info, false) {
 				it.flags |= itemTime
 			}
 		} else if it.flags&(itemTransfer|itemLocalChange) != 0 && it.name == "" {
@@ -232,17 +232,16 @@ func (x *receiver) folder(ndx int32, e *entry, name string, info fs.FileInfo) {
 			_, err = x.makePath(name)
 		}
 		if err != nil {
-			x.xferError("rsync: [generator] recv_generator: mkdir \"%s\" failed: %s", escape(e.name), reason(err))
+			x.xferError("rsync: [generator] recv_generator: mkdir \"%s\" failed: %s", e.name, reason(err))
 			x.xferError("*** Skipping any contents from this failed directory ***")
 			x.dirBroken = e.name
 			return
 		}
+		e.fresh = true
+		_ = x.Sink.SetMode(name, x.modeFor(e, nil)|0o700)
 		info, _ = x.Sink.Lstat(name)
-	}
-	if info != nil && !x.o.dryRun { // what is in it has to be written; touchFolders makes it right at the end
-		if mode := x.modeFor(e, info) | 0o700; info.Mode().Perm()&0o700 != 0o700 || fresh && info.Mode().Perm() != mode.Perm() {
-			_ = x.Sink.SetMode(name, mode)
-		}
+	} else if info != nil && !x.o.dryRun && info.Mode().Perm()&0o700 != 0o700 { // touchFolders makes it right at the end
+		_ = x.Sink.SetMode(name, info.Mode()|0o700)
 	}
 	if !e.content || info == nil && x.absent {
 		return
@@ -260,14 +259,14 @@ func (x *receiver) clear(name string, e *entry, info fs.FileInfo) bool {
 	if info.IsDir() && !x.o.force && x.o.delete == deleteNever {
 		list, err := x.Sink.ReadDir(name)
 		if err != nil || len(list) > 0 {
-			x.info("cannot delete non-empty directory: %s", escape(e.name))
-			x.xferError("could not make way for %s: %s", x.kind(e), escape(e.name))
+			x.info("cannot delete non-empty directory: %s", e.name)
+			x.xferError("could not make way for %s: %s", x.kind(e), e.name)
 			return false
 		}
 	}
 	if !x.o.dryRun && x.o.backup && !info.IsDir() {
 		if err := x.backup(name); err != nil {
-			x.xferError("could not make way for %s: %s: %s", x.kind(e), escape(e.name), reason(err))
+			x.xferError("could not make way for %s: %s: %s", x.kind(e), e.name, reason(err))
 			return false
 		}
 		return true
@@ -280,7 +279,7 @@ func (x *receiver) clear(name string, e *entry, info fs.FileInfo) bool {
 		ok = x.Sink.Remove(name, info.IsDir()) == nil
 	}
 	if !ok {
-		x.xferError("could not make way for %s: %s", x.kind(e), escape(e.name))
+		x.xferError("could not make way for %s: %s", x.kind(e), e.name)
 	}
 	return ok
 }
@@ -299,15 +298,14 @@ func (x *receiver) kind(e *entry) string {
 func (x *receiver) symlink(ndx int32, e *entry, name string, info fs.FileInfo) {
 	if x.o.safeLinks && unsafeLink(e.target, e.name) {
 		if x.o.verbose > 0 {
-			x.info("ignoring unsafe symlink \"%s\" -> \"%s\"", escape(e.name), escape(e.target))
+			x.info("ignoring unsafe symlink \"%s\" -> \"%s\"", e.name, e.target)
 		}
 		return
 	}
 	if info != nil && info.Mode()&fs.ModeSymlink != 0 {
 		if target, err := x.Sink.Readlink(name); err == nil && target == e.target {
 			x.item(ndx, e, info, item{})
-			x.touch(e, name, info)
-			x.uptodate(e)
+			x.report(e, x.touch(e, name, info))
 			return
 		}
 	}
@@ -319,9 +317,10 @@ func (x *receiver) symlink(ndx int32, e *entry, name string, info fs.FileInfo) {
 	}
 	if !x.o.dryRun {
 		if err := x.makeLink(e, name, info); err != nil {
-			x.xferError("rsync: [generator] symlink \"%s\" -> \"%s\" failed: %s", escape(e.name), escape(e.target), reason(err))
+			x.xferError("rsync: [generator] symlink \"%s\" -> \"%s\" failed: %s", e.name, e.target, reason(err))
 			return
 		}
+		e.fresh = true
 		if made, err := x.Sink.Lstat(name); err == nil {
 			x.touch(e, name, made)
 		}
@@ -345,9 +344,14 @@ func (x *receiver) makeLink(e *entry, name string, old fs.FileInfo) error {
 	return err
 }
 
-func (x *receiver) uptodate(e *entry) {
-	if x.o.verbose > 1 {
-		x.info("%s is uptodate", escape(e.name))
+// report tells the very curious of a file that does not have to come.
+func (x *receiver) report(e *entry, changed bool) {
+	switch {
+	case x.o.verbose < 2 || x.o.itemize > 0:
+	case changed:
+		x.info("%s", e.name)
+	default:
+		x.info("%s is uptodate", e.name)
 	}
 }
 
@@ -356,12 +360,12 @@ func (x *receiver) file(ndx int32, e *entry, name string, info fs.FileInfo) {
 	switch {
 	case x.o.maxSize >= 0 && e.size > x.o.maxSize:
 		if x.o.verbose > 1 {
-			x.info("%s is over max-size", escape(e.name))
+			x.info("%s is over max-size", e.name)
 		}
 		return
 	case e.size < x.o.minSize:
 		if x.o.verbose > 1 {
-			x.info("%s is under min-size", escape(e.name))
+			x.info("%s is under min-size", e.name)
 		}
 		return
 	case x.follower(e):
@@ -369,7 +373,7 @@ func (x *receiver) file(ndx int32, e *entry, name string, info fs.FileInfo) {
 	}
 	if x.o.update && info != nil && info.Mode().IsRegular() && x.newer(info, e) {
 		if x.o.verbose > 1 {
-			x.info("%s is newer", escape(e.name))
+			x.info("%s is newer", e.name)
 		}
 		return
 	}
@@ -385,11 +389,10 @@ func (x *receiver) file(ndx int32, e *entry, name string, info fs.FileInfo) {
 	from := name
 	if info != nil && x.same(e, name, info) {
 		x.item(ndx, e, info, item{})
-		x.touch(e, name, info)
+		x.report(e, x.touch(e, name, info))
 		if x.o.partialDir != "" && !x.o.dryRun {
 			x.dropPartial(name)
 		}
-		x.uptodate(e)
 		if x.o.removeSource && !x.o.dryRun {
 			x.w.message(msgSuccess, appendInt(nil, ndx))
 		}
@@ -413,7 +416,7 @@ func (x *receiver) newer(info fs.FileInfo, e *entry) bool {
 	if d := t.Unix() - e.mtime; d != 0 {
 		return d > int64(max(0, x.o.modifyWindow))
 	}
-	return x.proto >= 31 && e.nsec != 0 && uint32(t.Nanosecond()) > e.nsec && x.o.modifyWindow <= 0
+	return x.o.modifyWindow < 0 && uint32(t.Nanosecond()) > e.nsec
 }
 
 // same is the quick check, or with --checksum the thorough one.
@@ -430,7 +433,7 @@ func (x *receiver) same(e *entry, name string, info fs.FileInfo) bool {
 	case x.o.ignoreTimes:
 		return false
 	}
-	return !x.timeDiffers(e, info)
+	return !x.timeDiffers(e, info, false)
 }
 
 func (x *receiver) dropPartial(name string) {
@@ -465,7 +468,7 @@ func (x *receiver) moveAll() {
 			info = nil
 		}
 		if err := x.replace(m[0], m[1], info); err != nil {
-			x.xferError("rsync: [generator] rename failed for \"%s\" (from %s): %s", escape(m[1]), escape(m[0]), reason(err))
+			x.xferError("rsync: [generator] rename failed for \"%s\" (from %s): %s", m[1], m[0], reason(err))
 			continue
 		}
 		_ = x.Sink.Remove(path.Dir(m[0]), true)

@@ -57,7 +57,10 @@ func (s *session) shake() error {
 		return err
 	}
 	s.seed = s.o.checksumSeed
-	if !s.o.hasSeed {
+	switch {
+	case s.Server.seed != nil:
+		s.seed = s.Server.seed()
+	case !s.o.hasSeed:
 		var b [4]byte
 		_, _ = rand.Read(b[:])
 		s.seed = int32(binary.LittleEndian.Uint32(b[:])&0x3fffffff) | 1

@@ -243,7 +243,7 @@ func runCall(t *testing.T, c call, protocol int, pull, ours bool) string {
 }
 
 var (
-	numbers  = regexp.MustCompile(`(?m)^(opening connection using|total: matches=|rsync: connection unexpectedly closed|rsync error: error in rsync protocol data stream|sent |total size is .* speedup|File list (generation|transfer)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
+	numbers  = regexp.MustCompile(`(?m)^(opening connection using|total: matches=|rsync: connection unexpectedly closed|rsync error: error in rsync protocol data stream|building file list|\*deleting +$|sent |total size is .* speedup|File list (generation|transfer)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
 	tempName = regexp.MustCompile(`(\.[^ /"]+)\.[A-Za-z0-9]{6}"`)
 	ending   = regexp.MustCompile(`at \w+\.c\(\d+\) \[\w+=[\d.]+\]`)
 	absolute = regexp.MustCompile(`"(/[^"]*/remote|/tmp/[^"]*?/local)/`)

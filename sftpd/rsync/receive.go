@@ -76,9 +76,6 @@ func (s *session) receiveFiles() error {
 			s.o.delete = deleteBefore
 		}
 	}
-	if len(list) == 0 { // the client ends after an empty list
-		return s.w.flush()
-	}
 	if err := x.destination(); err != nil {
 		return err
 	}
@@ -150,7 +147,7 @@ func (x *receiver) destination() error {
 			if n == 1 {
 				ies = "y"
 			}
-			x.info("created %d director%s for %s", n, ies, escape(dir))
+			x.info("created %d director%s for %s", n, ies, dir)
 		}
 		info, _ = x.Sink.Stat(at)
 	}
@@ -160,7 +157,7 @@ func (x *receiver) destination() error {
 		return nil
 	case info != nil && many:
 		return &refusal{"ERROR: destination must be a directory when copying more than 1 file", ExitFileSelect}
-	case info != nil && x.list[0].isDir():
+	case info != nil && len(x.list) == 1 && x.list[0].isDir():
 		return &refusal{"ERROR: cannot overwrite non-directory with a directory", ExitFileSelect}
 	case info != nil && slash:
 		return &refusal{"ERROR: destination path is not a directory", ExitSyntax}
@@ -175,7 +172,7 @@ func (x *receiver) destination() error {
 		}
 		x.created = true
 		if x.o.verbose > 0 || x.o.itemize > 0 {
-			x.info("created directory %s", escape(strings.TrimSuffix(arg, "/")))
+			x.info("created directory %s", strings.TrimSuffix(arg, "/"))
 		}
 		return nil
 	}

@@ -27,7 +27,7 @@ func (x *receiver) request(ndx int32, e *entry, info, basis fs.FileInfo, from st
 			if f, size, err = x.Sink.Open(from); err != nil {
 				f = nil
 				w.append = false
-				x.warn("rsync: [generator] failed to open \"%s\", continuing: %s", escape(e.name), reason(err))
+				x.warn("rsync: [generator] failed to open \"%s\", continuing: %s", e.name, reason(err))
 			}
 		}
 	}
@@ -143,7 +143,7 @@ func (x *receiver) linkAll() {
 		}
 		target, err := x.Sink.Lstat(first)
 		if err != nil && !x.o.dryRun {
-			x.xferError("rsync: [generator] link \"%s\" => %s failed: %s", escape(e.name), escape(leader.name), reason(err))
+			x.xferError("rsync: [generator] link \"%s\" => %s failed: %s", e.name, leader.name, reason(err))
 			continue
 		}
 		if info != nil && target != nil && sameFile(info, target) {
@@ -158,7 +158,7 @@ func (x *receiver) linkAll() {
 		}
 		if !x.o.dryRun {
 			if err := x.makeHardLink(first, name, info); err != nil {
-				x.xferError("rsync: [generator] link \"%s\" => %s failed: %s", escape(e.name), escape(leader.name), reason(err))
+				x.xferError("rsync: [generator] link \"%s\" => %s failed: %s", e.name, leader.name, reason(err))
 				continue
 			}
 		}

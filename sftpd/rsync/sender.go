@@ -214,7 +214,7 @@ func (x *sender) file(e *entry, it item, head sumHead, basis *sums, again bool) 
 	digest := t.hash.Sum(x.head[:0])
 	if err != nil {
 		x.ioError.Or(ioGeneral)
-		x.xferError("rsync: [sender] read errors mapping \"%s\": %s", escape(e.name), reason(err))
+		x.xferError("rsync: [sender] read errors mapping \"%s\": %s", e.name, reason(err))
 		digest = wrongDigest(digest)
 	}
 	x.w.bytes(digest)
@@ -225,10 +225,10 @@ func (x *sender) file(e *entry, it item, head sumHead, basis *sums, again bool) 
 func (x *sender) unreadable(e *entry, ndx int32, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		x.ioError.Or(ioVanished)
-		x.warn("file has vanished: \"%s\"", escape(e.name))
+		x.warn("file has vanished: \"%s\"", e.name)
 	} else {
 		x.ioError.Or(ioGeneral)
-		x.xferError("rsync: [sender] send_files failed to open \"%s\": %s", escape(e.name), reason(err))
+		x.xferError("rsync: [sender] send_files failed to open \"%s\": %s", e.name, reason(err))
 	}
 	if x.proto >= 30 {
 		x.w.message(msgNoSend, appendInt(nil, ndx))

@@ -108,6 +108,7 @@ type Server struct {
 
 	MaxFiles  int           // in a list; 2 million when zero
 	Handshake time.Duration // for a client to say what it wants; 30 s when zero
+	seed      func() int32  // of the block sums; random when nil
 	Idle      time.Duration // after which a silent client is cut off; never when zero, or by the client's --timeout
 }
 
@@ -306,7 +307,8 @@ func (s *session) drain() {
 	}
 }
 
-// Messages to the person at the client. An xfer error makes the client end with code 23.
+// Messages to the person at the client, which makes odd bytes of names visible by itself. An xfer error makes it end with
+// code 23.
 
 func (s *session) xferError(format string, args ...any) {
 	s.partly.Store(true)

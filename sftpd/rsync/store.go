@@ -95,7 +95,7 @@ func (st *storer) store(ndx int32, e *entry, w *wanted) (err error) {
 	}
 	switch {
 	case st.failed != nil:
-		st.xferError("rsync: [receiver] write failed on \"%s\": %s", escape(e.name), reason(st.failed))
+		st.xferError("rsync: [receiver] write failed on \"%s\": %s", e.name, reason(st.failed))
 		st.lose(ndx)
 		return nil
 	case !right:
@@ -104,7 +104,7 @@ func (st *storer) store(ndx int32, e *entry, w *wanted) (err error) {
 	}
 	done = true
 	if err := st.finish(e, name, temp, w); err != nil {
-		st.xferError("rsync: [receiver] rename \"%s\" -> \"%s\" failed: %s", escape(path.Base(temp)), escape(e.name), reason(err))
+		st.xferError("rsync: [receiver] rename \"%s\" -> \"%s\" failed: %s", path.Base(temp), e.name, reason(err))
 		st.lose(ndx)
 		_ = st.Sink.Remove(temp, false)
 		return nil
@@ -300,11 +300,11 @@ func (st *storer) wrong(ndx int32, e *entry, w *wanted) {
 		kept = "put into partial-dir"
 	}
 	if w.again {
-		st.xferError("ERROR: %s failed verification -- update %s.", escape(e.name), kept)
+		st.xferError("ERROR: %s failed verification -- update %s.", e.name, kept)
 		st.lose(ndx)
 		return
 	}
-	st.warn("WARNING: %s failed verification -- update %s (will try again).", escape(e.name), kept)
+	st.warn("WARNING: %s failed verification -- update %s (will try again).", e.name, kept)
 	st.mu.Lock()
 	st.redo = append(st.redo, ndx)
 	st.mu.Unlock()

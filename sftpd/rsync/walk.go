@@ -156,7 +156,7 @@ func (w *walker) root(arg string) error {
 	}
 	contents := strings.HasSuffix(arg, "/") || arg == "." || strings.HasSuffix(arg, "/.") || arg == ".." || strings.HasSuffix(arg, "/..")
 	if escapes(arg) {
-		w.xferError("rsync: [sender] link_stat %q failed: Permission denied (13)", escape(arg))
+		w.xferError("rsync: [sender] link_stat %q failed: Permission denied (13)", arg)
 		w.ioError.Or(ioGeneral)
 		return nil
 	}
@@ -249,7 +249,7 @@ func (w *walker) top(at, name string, contents bool, arg string) error {
 		return w.missing(arg, name, err)
 	}
 	if contents && !info.IsDir() {
-		w.xferError("rsync: [sender] change_dir %q failed: Not a directory (20)", escape(arg))
+		w.xferError("rsync: [sender] change_dir %q failed: Not a directory (20)", arg)
 		w.ioError.Or(ioGeneral)
 		return nil
 	}
@@ -259,14 +259,14 @@ func (w *walker) top(at, name string, contents bool, arg string) error {
 	}
 	e := w.entry(info, name, at)
 	if e == nil {
-		w.info("skipping non-regular file \"%s\"", escape(name))
+		w.info("skipping non-regular file \"%s\"", name)
 		return nil
 	}
 	if !info.IsDir() {
 		return w.put(e)
 	}
 	if !w.o.recurse && !w.o.dirs {
-		w.info("skipping directory %s", escape(name))
+		w.info("skipping directory %s", name)
 		return nil
 	}
 	descend := w.o.recurse || contents
@@ -324,12 +324,12 @@ func (w *walker) missing(arg, name string, err error) error {
 			return w.put(&entry{name: name})
 		}
 		if !w.o.ignoreMissing {
-			w.xferError("rsync: [sender] link_stat \"%s\" failed: %s", escape(arg), reason(err))
+			w.xferError("rsync: [sender] link_stat \"%s\" failed: %s", arg, reason(err))
 		}
 		return nil
 	}
 	w.ioError.Or(ioGeneral)
-	w.xferError("rsync: [sender] link_stat \"%s\" failed: %s", escape(arg), reason(err))
+	w.xferError("rsync: [sender] link_stat \"%s\" failed: %s", arg, reason(err))
 	return nil
 }
 
@@ -358,7 +358,7 @@ func (w *walker) folder(sc *scope, at, name string) error {
 		return err
 	}
 	if strings.Count(name, "/") > 200 {
-		w.xferError("rsync: [sender] %q is nested too deep", escape(name))
+		w.xferError("rsync: [sender] %q is nested too deep", name)
 		w.ioError.Or(ioGeneral)
 		return nil
 	}
@@ -366,11 +366,11 @@ func (w *walker) folder(sc *scope, at, name string) error {
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			w.ioError.Or(ioVanished)
-			w.warn("directory has vanished: \"%s\"", escape(name))
+			w.warn("directory has vanished: \"%s\"", name)
 			return nil
 		}
 		w.ioError.Or(ioGeneral)
-		w.xferError("rsync: [sender] opendir \"%s\" failed: %s", escape(name), reason(err))
+		w.xferError("rsync: [sender] opendir \"%s\" failed: %s", name, reason(err))
 		if len(list) == 0 {
 			return nil
 		}
@@ -389,7 +389,7 @@ func (w *walker) folder(sc *scope, at, name string) error {
 			real, err := w.Source.Stat(childAt)
 			if err != nil {
 				w.ioError.Or(ioGeneral)
-				w.xferError("symlink has no referent: \"%s\"", escape(childAt))
+				w.xferError("symlink has no referent: \"%s\"", childAt)
 				continue
 			}
 			info = real
@@ -400,7 +400,7 @@ func (w *walker) folder(sc *scope, at, name string) error {
 		e := w.entry(info, childName, childAt)
 		if e == nil {
 			if w.o.verbose > 0 {
-				w.info("skipping non-regular file \"%s\"", escape(childName))
+				w.info("skipping non-regular file \"%s\"", childName)
 			}
 			continue
 		}
@@ -456,7 +456,7 @@ func (w *walker) entry(info fs.FileInfo, name, at string) *entry {
 			e.target, e.size = target, int64(len(target))
 		} else {
 			w.ioError.Or(ioGeneral)
-			w.xferError("rsync: [sender] readlink_stat(\"%s\") failed: %s", escape(name), reason(err))
+			w.xferError("rsync: [sender] readlink_stat(\"%s\") failed: %s", name, reason(err))
 			return nil
 		}
 	}
@@ -491,7 +491,7 @@ func (w *walker) put(e *entry) error {
 		sum, err := w.digest(e)
 		if err != nil {
 			w.ioError.Or(ioGeneral)
-			w.xferError("rsync: [sender] read error of \"%s\": %s", escape(e.name), reason(err))
+			w.xferError("rsync: [sender] read error of \"%s\": %s", e.name, reason(err))
 		}
 		e.digest = sum
 	}
