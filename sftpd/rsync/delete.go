@@ -91,26 +91,17 @@ func (x *receiver) scopeOf(name string) *scope {
 
 // remove deletes a file, or a folder with all that is in it and not protected.
 func (x *receiver) remove(at, name string, info fs.FileInfo) bool {
-	limit := x.o.maxDelete
-	if limit < 0 {
-		limit = 0
-	}
-	if x.o.hasMaxDelete && x.total() >= limit && !info.IsDir() {
-		x.skipped++
+	if info.IsDir() && !x.empty(at, name) {
 		return false
 	}
-	if info.IsDir() {
-		if at == "." || !x.empty(at, name) {
-			if x.o.hasMaxDelete && x.total() >= limit {
-				return false
-			}
-			x.info("cannot delete non-empty directory: %s", name)
-			return false
-		}
-		if x.o.hasMaxDelete && x.total() >= limit {
-			x.skipped++
-			return false
-		}
+	return x.removeOne(at, name, info)
+}
+
+// removeOne deletes a file or an empty folder, within the limit.
+func (x *receiver) removeOne(at, name string, info fs.FileInfo) bool {
+	if x.o.hasMaxDelete && x.total() >= max(0, x.o.maxDelete) {
+		x.skipped++
+		return false
 	}
 	if !x.o.dryRun {
 		var err error
@@ -118,6 +109,12 @@ func (x *receiver) remove(at, name string, info fs.FileInfo) bool {
 			err = x.backup(at)
 		} else {
 			err = x.Sink.Remove(at, info.IsDir())
+		}
+		if err != nil && info.IsDir() {
+			if list, lerr := x.Sink.ReadDir(at); lerr == nil && len(list) > 0 {
+				x.info("cannot delete non-empty directory: %s", name)
+				return false
+			}
 		}
 		if err != nil {
 			x.xferError("rsync: [generator] delete_file: unlink(%s) failed: %s", name, reason(err))
@@ -166,14 +163,21 @@ func (x *receiver) empty(at, name string) bool {
 	whole := true
 	sc := x.scopeOf(name)
 	for _, info := range x.contents(at) {
-		child := name + "/" + info.Name()
+		child, childAt := name+"/"+info.Name(), path.Join(at, info.Name())
 		if sc.check(child, info.IsDir(), false) == excluded {
 			whole = false
 			continue
 		}
-		if !x.remove(path.Join(at, info.Name()), child, info) {
+		if info.IsDir() && !x.empty(childAt, child) {
 			whole = false
+			if x.o.dryRun {
+				continue
+			}
 		}
+		whole = x.removeOne(childAt, child, info) && whole
+	}
+	if !whole {
+		x.info("cannot delete non-empty directory: %s", name)
 	}
 	return whole
 }

@@ -37,8 +37,9 @@ type entry struct {
 	fresh   bool // of a receiver: was made in this session
 	skip    bool // a repeated name: it keeps its index and is nothing else
 
-	link     uint64 // with --hard-links: number of the group, from 1
-	dev, ino uint64
+	link      uint64 // with --hard-links: number of the group, from 1
+	linkFirst bool   // is the one of its group whose content comes
+	dev, ino  uint64
 }
 
 func (e *entry) isDir() bool  { return e.mode&modeType == modeDir }

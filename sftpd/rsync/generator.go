@@ -117,6 +117,12 @@ func (x *receiver) consider(ndx int32, e *entry) {
 	if x.below(e.name) {
 		return
 	}
+	if x.o.relative && x.o.noImplied && !x.o.dryRun {
+		if e.isDir() && e.implied {
+			return
+		}
+		_, _ = x.makePath(path.Dir(x.place(e))) // what does not work shows with the entry itself
+	}
 	name := x.place(e)
 	info := x.look(e, name)
 	if e.mode == 0 { // --delete-missing-args: the argument is not there

@@ -119,7 +119,7 @@ func (l *listReader) entry(flags uint32) (*entry, error) {
 			return nil, r.err
 		}
 		e := *first
-		e.name = name
+		e.name, e.linkFirst = name, false
 		l.last.mode, l.last.mtime = e.mode, e.mtime
 		return &e, nil
 	}
@@ -172,7 +172,7 @@ func (l *listReader) entry(flags uint32) (*entry, error) {
 	}
 	if flags&xLinkFirst != 0 && s.o.hardLinks && s.proto >= 30 {
 		l.groups++
-		e.link = l.groups
+		e.link, e.linkFirst = l.groups, true
 		l.first[int32(len(l.list))] = e
 	}
 	return e, nil

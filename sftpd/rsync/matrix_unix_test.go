@@ -22,7 +22,6 @@ type call struct {
 	name string
 	args string // SRC and DST stand for the two places, with a slash after SRC unless it is given with a suffix
 	dst  func(t testing.TB, dir string)
-	env  string
 }
 
 // calls are the options that a client may give. {} is the source's name, as the side that it is on has it.
@@ -243,18 +242,20 @@ func runCall(t *testing.T, c call, protocol int, pull, ours bool) string {
 }
 
 var (
-	numbers  = regexp.MustCompile(`(?m)^(opening connection using|total: matches=|rsync: connection unexpectedly closed|rsync error: error in rsync protocol data stream|building file list|\*deleting +$|sent |total size is .* speedup|File list (generation|transfer)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
+	numbers  = regexp.MustCompile(`(?m)^(opening connection using|total: matches=|rsync: connection unexpectedly closed|rsync error: (errors|error in) |building file list|\*deleting +$|sent |total size is .* speedup|File list (generation|transfer)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
 	tempName = regexp.MustCompile(`(\.[^ /"]+)\.[A-Za-z0-9]{6}"`)
 	ending   = regexp.MustCompile(`at \w+\.c\(\d+\) \[\w+=[\d.]+\]`)
+	role     = regexp.MustCompile(`(?m)^rsync: \[\w+\] `)
 	absolute = regexp.MustCompile(`"(/[^"]*/remote|/tmp/[^"]*?/local)/`)
 )
 
-// normal takes out of a text what differs from run to run, and the order of lines, as the two sides print at once.
+// normal takes out of a text what differs from run to run, what one side says of its own end, and the order of lines, as the two sides print at once.
 func normal(s string) string {
 	s = numbers.ReplaceAllString(s, "")
 	s = tempName.ReplaceAllString(s, `$1.XXXXXX"`)
 	s = ending.ReplaceAllString(s, "")
 	s = absolute.ReplaceAllString(s, `"`)
+	s = role.ReplaceAllString(s, "")
 	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
 	slices.Sort(lines)
 	out := ""

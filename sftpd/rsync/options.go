@@ -264,6 +264,9 @@ func (o *options) check() {
 	if o.backup && o.suffix == "" && o.backupDir == "" {
 		o.suffix = "~"
 	}
+	if o.backup && o.backupDir == "" {
+		o.omitDirTimes = true // backups change them anyway
+	}
 	if o.delete == deleteNever && o.deleteExcluded {
 		o.delete = deleteDefault
 	}

@@ -66,6 +66,9 @@ func (s *session) receiveFiles() error {
 		return err
 	}
 	x := &receiver{session: s, list: list, byName: make(map[string]*entry, len(list)), sc: s.filter.top(), wanted: map[int32]*wanted{}, failed: map[int32]bool{}, answer: make(chan struct{}, 16)}
+	if s.o.prune {
+		x.pruneEmpty()
+	}
 	for _, e := range list {
 		if !e.skip {
 			x.byName[e.name] = e
@@ -102,6 +105,24 @@ func (x *receiver) guard(f func() error) (err error) {
 	return f()
 }
 
+// pruneEmpty takes folders out of the list that have nothing but folders in them. Those that a rule excludes stay.
+func (x *receiver) pruneEmpty() {
+	keep := map[string]bool{".": true}
+	for _, e := range x.list {
+		if e.skip || e.isDir() && x.scopeOf(path.Dir(e.name)).check(e.name, true, true) != excluded {
+			continue
+		}
+		for p := e.name; !keep[p]; p = path.Dir(p) {
+			keep[p] = true
+		}
+	}
+	for _, e := range x.list {
+		if e.isDir() && !keep[e.name] {
+			e.skip = true
+		}
+	}
+}
+
 // place is where an entry goes in the sink.
 func (x *receiver) place(e *entry) string {
 	if x.single != "" {
@@ -135,7 +156,7 @@ func (x *receiver) destination() error {
 	info, err := x.Sink.Stat(at)
 	if errors.Is(err, fs.ErrNotExist) && x.o.mkpath && !x.o.dryRun {
 		dir := at
-		if !many || slash {
+		if !many && !slash {
 			dir = path.Dir(at)
 		}
 		n, err := x.makePath(dir)

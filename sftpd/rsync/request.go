@@ -118,7 +118,7 @@ func (x *receiver) follower(e *entry) bool {
 	if x.leaders == nil {
 		x.leaders = map[uint64]*entry{}
 		for _, c := range x.list {
-			if c.link != 0 && !c.skip && x.leaders[c.link] == nil {
+			if c.link != 0 && !c.skip && (x.leaders[c.link] == nil || c.linkFirst) {
 				x.leaders[c.link] = c
 			}
 		}
