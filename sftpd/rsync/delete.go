@@ -99,7 +99,7 @@ func (x *receiver) remove(at, name string, info fs.FileInfo) bool {
 
 // removeOne deletes a file or an empty folder, within the limit.
 func (x *receiver) removeOne(at, name string, info fs.FileInfo) bool {
-	if x.o.hasMaxDelete && x.total() >= max(0, x.o.maxDelete) {
+	if x.atLimit() {
 		x.skipped++
 		return false
 	}
@@ -125,11 +125,12 @@ func (x *receiver) removeOne(at, name string, info fs.FileInfo) bool {
 	return true
 }
 
-func (x *receiver) total() (n int) {
+func (x *receiver) atLimit() bool {
+	n := 0
 	for _, d := range x.deleted {
 		n += int(d)
 	}
-	return n
+	return x.o.hasMaxDelete && n >= max(0, x.o.maxDelete)
 }
 
 func (x *receiver) tellDeleted(name string, info fs.FileInfo) {
@@ -170,7 +171,7 @@ func (x *receiver) empty(at, name string) bool {
 		}
 		if info.IsDir() && !x.empty(childAt, child) {
 			whole = false
-			if x.o.dryRun {
+			if x.o.dryRun && !x.atLimit() {
 				continue
 			}
 		}

@@ -1,0 +1,79 @@
+package app_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBenchRsync compares a stock rsync against the built-in server with the same rsync against OpenSSH's, in turn, on the
+// same files. The settings are those of TestBenchSSH; the small files are AIDA_BENCH_RSYNC_FILES (20,000).
+func TestBenchRsync(t *testing.T) {
+	if os.Getenv("AIDA_BENCH") == "" {
+		t.Skip("run make bench")
+	}
+	b := newSSHBench(t)
+	mib, files, rounds := number("AIDA_BENCH_SSH_MIB", 512), number("AIDA_BENCH_RSYNC_FILES", 20_000), number("AIDA_BENCH_ROUNDS", 5)
+	b.makeFiles(mib, files)
+	got, local := filepath.Join(b.work, "got"), filepath.Join(b.work, "local")
+	fresh := func(string) { check(t, os.RemoveAll(got)) }
+	shell := "ssh -F " + filepath.Join(b.work, "ssh_config")
+	for host, remote := range map[string]string{"ours": "user", "peer": b.peerDir} { // copies of each host's files, with their times
+		run(t, "rsync", "-a", "-e", shell, host+":"+remote+"/many/", got+"-"+host)
+	}
+	only := os.Getenv("AIDA_BENCH_SSH_ONLY")
+	for _, x := range []struct {
+		what      string
+		must, aim float64
+		before    func(disk string)
+		args      func(host, remote string) []string
+	}{
+		{fmt.Sprintf("rsync pull cold, %d MiB", mib), 1, 0.85, fresh, func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
+		{fmt.Sprintf("rsync pull cold, %d files", files), 0.8, 0.6, fresh, func(h, r string) []string { return []string{h + ":" + r + "/many/", got} }},
+		{fmt.Sprintf("rsync pull unchanged, %d files", files), 0.35, 0.25, func(string) {}, func(h, r string) []string { return []string{h + ":" + r + "/many/", got + "-" + h} }},
+		{fmt.Sprintf("rsync pull 1%% changed, %d MiB", mib), 1, 0.8, func(disk string) { fresh(""); changeOnePercent(t, filepath.Join(disk, "big"), got) },
+			func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
+		{fmt.Sprintf("rsync push cold, %d MiB", mib), 1.1, 0.9, func(disk string) { check(t, os.RemoveAll(filepath.Join(disk, "pushed"))) },
+			func(h, r string) []string { return []string{filepath.Join(local, "big"), h + ":" + r + "/pushed"} }},
+	} {
+		if only != "" && !strings.Contains(x.what, only) {
+			continue
+		}
+		var ours, peer []float64
+		for range rounds {
+			for _, p := range []struct {
+				host, remote, disk string
+				out                *[]float64
+			}{{"ours", "user", b.home, &ours}, {"peer", b.peerDir, b.peerDir, &peer}} {
+				x.before(p.disk)
+				start := time.Now()
+				run(t, "rsync", append([]string{"-a", "-e", shell}, x.args(p.host, p.remote)...)...)
+				*p.out = append(*p.out, time.Since(start).Seconds())
+			}
+		}
+		b.report(x.what+", wall s", median(ours), median(peer), x.must, x.aim)
+	}
+}
+
+// changeOnePercent copies a file, writes over one MiB in each hundred, and makes it old.
+func changeOnePercent(t *testing.T, from, to string) {
+	t.Helper()
+	if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY, 0)
+	check(t, err)
+	info, err := f.Stat()
+	check(t, err)
+	for at := int64(50 << 20); at < info.Size(); at += 100 << 20 {
+		_, err := f.WriteAt(make([]byte, 1<<20), at)
+		check(t, err)
+	}
+	check(t, f.Close())
+	old := time.Unix(1e9, 0)
+	check(t, os.Chtimes(to, old, old))
+}
