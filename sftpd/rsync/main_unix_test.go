@@ -34,6 +34,9 @@ func remoteShell(words []string) int {
 	}
 	_ = syscall.SetNonblock(0, true) // so that Close ends a read
 	conn := stdio{os.NewFile(0, "stdin"), os.Stdout}
+	if cut := os.Getenv("RSYNC_TEST_CUT"); cut != "" {
+		return serveUntil(srv, cut, strings.Join(words, " "), conn)
+	}
 	return srv.Serve(context.Background(), strings.Join(words, " "), conn, os.Stderr)
 }
 

@@ -342,7 +342,7 @@ func TestRecordedPushesAreStored(t *testing.T) {
 // unfinished file.
 func TestCutSessionsEnd(t *testing.T) {
 	for _, c := range captures(t) {
-		for n := 0; n < len(c.c2s); n += 1 + n/16 {
+		for n := 0; n < len(c.c2s); n += 1 + n/6 {
 			d := recordedTree(t)
 			cut := c
 			cut.c2s = c.c2s[:n]
