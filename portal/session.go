@@ -196,3 +196,17 @@ func (p *Portal) EndFlow(w http.ResponseWriter, r *http.Request) (bool, error) {
 	v.ID, v.Options.MaxAge = "", -1
 	return was, p.sessions.Save(r, w, v)
 }
+
+// Session tells a handler of another room, such as a WebSocket, who is signed in by session. Valid tells later whether that
+// still holds; asking does not keep the session alive.
+func (p *Portal) Session(r *http.Request) (u store.User, valid func(context.Context) bool, ok bool) {
+	v, err := p.visitorOf(r)
+	if err != nil || v == nil {
+		return store.User{}, nil, false
+	}
+	id := v.Session.ID
+	return v.User, func(ctx context.Context) bool {
+		list, err := p.store.Sessions(ctx, v.User.ID)
+		return err == nil && slices.ContainsFunc(list, func(s store.Session) bool { return s.ID == id })
+	}, true
+}

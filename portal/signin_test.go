@@ -364,3 +364,21 @@ func TestWithoutMailNothingSecretIsShown(t *testing.T) {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func TestAnotherRoomLearnsWhoIsSignedInAndWhenThatEnds(t *testing.T) {
+	p := open(t, setup{})
+	b := p.as(p.addUser(store.NewUser{Name: "eva", Email: "eva@example.com"}))
+	r := b.request("GET", "/ws", nil)
+	r.AddCookie(&http.Cookie{Name: "aida_session", Value: b.cookie("aida_session")})
+	u, valid, ok := p.portal.Session(r)
+	if !ok || u.Name != "eva" || !valid(t.Context()) {
+		t.Fatalf("%+v, %t", u, ok)
+	}
+	b.post("/logout", nil)
+	if valid(t.Context()) {
+		t.Error("still valid after signing out")
+	}
+	if _, _, ok := p.portal.Session(b.request("GET", "/ws", nil)); ok {
+		t.Error("no cookie, and somebody is signed in")
+	}
+}
