@@ -45,6 +45,10 @@ type work struct {
 
 // sync brings the table's files up to date, without publishing them. No change means that the source has nothing new.
 func (w *work) sync(ctx context.Context) (*lake.Change, error) {
+	if w.j.doc.QueryMode == "remote" {
+		w.row.Outcome, w.row.Reason = store.Unchanged, "query_mode: remote, it is read where it is"
+		return nil, nil
+	}
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}

@@ -393,3 +393,12 @@ func TestASourceWithoutChangeTimesIsMergedByKey(t *testing.T) {
 		t.Error(files)
 	}
 }
+
+func TestARemoteTableIsNeverCopied(t *testing.T) {
+	s := newSimulated("id int64")
+	s.set("1")
+	h := simHouse(t, s, incremental+", query_mode: remote")
+	if row := h.okay(syncer.Request{}); row.Outcome != store.Unchanged || len(s.asked) > 0 {
+		t.Errorf("%+v, asked %v", row, s.asked)
+	}
+}
