@@ -2,8 +2,10 @@ package sftpd
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -70,7 +72,6 @@ func (r rsyncTree) Create(name string, flags int) (rsync.Writable, error) {
 
 func (r rsyncTree) Mkdir(name string) error                     { return r.t.Mkdir("/" + name) }
 func (r rsyncTree) Remove(name string, dir bool) error          { return r.t.Remove("/"+name, dir) }
-func (r rsyncTree) Rename(from, to string) error                { return r.t.Rename("/"+from, "/"+to, true) }
 func (r rsyncTree) Symlink(target, name string) error           { return r.t.Symlink(target, "/"+name) }
 func (r rsyncTree) Link(old, name string) error                 { return r.t.Link("/"+old, "/"+name) }
 func (r rsyncTree) Mode(mode fs.FileMode, dir bool) fs.FileMode { return tree.Mode(mode, dir) }
@@ -79,6 +80,36 @@ func (r rsyncTree) SetMode(name string, mode fs.FileMode) error {
 }
 func (r rsyncTree) SetTime(name string, mtime time.Time) error {
 	return r.t.Set("/"+name, tree.Attributes{Mtime: &mtime})
+}
+
+// Rename moves within user/. A file that came whole for one of the few names beside it is copied there, as nothing moves
+// between the two.
+func (r rsyncTree) Rename(from, to string) error {
+	if path.Dir(to) != "." || path.Dir(from) == "." {
+		return r.t.Rename("/"+from, "/"+to, true)
+	}
+	info, err := r.t.Stat("/"+from, false)
+	if err != nil {
+		return err
+	}
+	in, size, err := r.t.Open("/" + from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := r.t.Create("/"+to, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.NewOffsetWriter(out, 0), io.NewSectionReader(in, 0, size))
+	if err == nil {
+		err = out.Truncate(size)
+	}
+	if err := errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	mode, mtime := info.Mode(), info.ModTime()
+	return errors.Join(r.t.Set("/"+to, tree.Attributes{Mode: &mode, Mtime: &mtime}), r.t.Remove("/"+from, false))
 }
 
 // TempDir keeps unfinished files out of the root, where only a few names can be written.

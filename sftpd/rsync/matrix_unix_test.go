@@ -176,7 +176,7 @@ func compare(t *testing.T, list []call, pull bool) {
 		switch {
 		case os.Getenv("RSYNC_MATRIX") == "full" || i < 2 || c.name == "compressed" || c.name == "delete":
 			protocols = []int{27, 28, 29, 30, 31}
-		case i%4 == 0:
+		case i%8 == 0:
 			protocols = []int{29, 31}
 		}
 		for _, p := range protocols {
