@@ -118,7 +118,7 @@ func (h *handlers) extended(id uint32, name string, rest []byte) []byte {
 		}
 		f := h.find(first)
 		if f == nil {
-			return statusReply(id, errors.New("the handle is not open"))
+			return statusReply(id, errHandle)
 		}
 		switch name {
 		case "fsync@openssh.com":

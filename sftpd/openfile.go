@@ -44,9 +44,6 @@ func (h *handlers) keep(r *sftp.Request, f *openFile) *openFile {
 	defer h.mu.Unlock()
 	h.open[f.handle] = f
 	h.busy.Add(1)
-	if f.append {
-		h.appending.Add(1)
-	}
 	return f
 }
 
@@ -85,9 +82,6 @@ func (f *openFile) Close() (err error) {
 	if !again {
 		delete(h.open, f.handle)
 		h.busy.Add(-1)
-		if f.append {
-			h.appending.Add(-1)
-		}
 	}
 	h.mu.Unlock()
 	if again || f.r == nil {

@@ -66,9 +66,8 @@ type handlers struct {
 	busy *atomic.Int32
 	done <-chan struct{} // closed when the connection ends
 
-	appending atomic.Int32 // open files to which writes are appended
-	mu        sync.Mutex
-	open      map[string]*openFile // by handle
+	mu   sync.Mutex
+	open map[string]*openFile // by handle
 }
 
 // safely runs a handler. They run in goroutines of the library, where a panic would end the whole process.

@@ -191,6 +191,23 @@ func TestTraps(t *testing.T) {
 			t.Errorf("the file that took its name is %q", text)
 		}
 	})
+	t.Run("a handle that was never given, or is closed, is no handle", func(t *testing.T) {
+		given := r.open("/user/given", wireRead|wireWrite|wireCreate)
+		var next int
+		if _, err := fmt.Sscan(given, &next); err != nil {
+			t.Fatal(err)
+		}
+		for _, handle := range []string{fmt.Sprint(next + 1), "", "-1", "x", strings.Repeat("9", 100)} {
+			r.status(failed, 5, handle, uint64(0), 10)
+			r.status(failed, 6, handle, uint64(0), "text")
+			r.status(failed, 8, handle)
+			r.status(failed, 10, handle, 0)
+			r.status(failed, 12, handle)
+			r.status(failed, 4, handle)
+		}
+		r.status(isOK, 4, given)
+		r.status(failed, 5, given, uint64(0), 10)
+	})
 	t.Run("a session that ends with files open ends well", func(t *testing.T) {
 		dir := h.client()
 		out, code := stock(t, dir, "get server/docs/schema.yml\n", "sftp", "-q", "-F", "ssh_config", "-b", "-", "aida")

@@ -15,7 +15,7 @@ type shim struct {
 	ch io.ReadWriteCloser
 	h  *handlers
 
-	head   [5]byte
+	head   [13 + maxHandle]byte
 	in     []byte // bytes of a packet that is passed on, not yet taken
 	inLeft int    // bytes of that packet still in the channel
 
@@ -37,9 +37,12 @@ func newShim(ch io.ReadWriteCloser, h *handlers) *shim {
 // Packet types of SFTP version 3.
 const (
 	typeVersion  = 2
+	typeClose    = 4
+	typeRead     = 5
 	typeWrite    = 6
 	typeFstat    = 8
 	typeFsetstat = 10
+	typeReaddir  = 12
 	typeStatus   = 101
 	typeName     = 104
 	typeAttrs    = 105
@@ -56,9 +59,14 @@ const (
 	sshPacket = 32 * 1024
 	// maxWaiting is how many answers may wait for the library to end a packet before no more requests are read.
 	maxWaiting = 64
+	// maxHandle is longer than any handle that the library gives: they are numbers.
+	maxHandle = 20
 )
 
-var errPacket = errors.New("sftp: a packet has an impossible length")
+var (
+	errPacket = errors.New("sftp: a packet has an impossible length")
+	errHandle = errors.New("the handle is not open")
+)
 
 func (s *shim) Close() error {
 	err := s.ch.Close()
@@ -90,23 +98,60 @@ func (s *shim) Read(p []byte) (int, error) {
 
 // next reads a packet's head, and the whole packet when it may be one for the shim.
 func (s *shim) next() error {
-	if _, err := io.ReadFull(s.ch, s.head[:]); err != nil {
+	if _, err := io.ReadFull(s.ch, s.head[:5]); err != nil {
 		return err
 	}
 	length := binary.BigEndian.Uint32(s.head[:])
 	if length < 1 || length > maxIn {
 		return errPacket
 	}
-	kind := s.head[4]
-	switch {
-	case kind == typeExtended, kind == typeFstat, kind == typeFsetstat, kind == typeWrite && s.h.appending.Load() > 0:
-	default:
-		s.in, s.inLeft = s.head[:], int(length)-1
-		return nil
+	switch kind := s.head[4]; kind {
+	case typeClose, typeRead, typeWrite, typeFstat, typeFsetstat, typeReaddir:
+		return s.onHandle(kind, int(length)-1)
+	case typeExtended:
+		return s.whole(kind, 5, int(length)-1)
 	}
-	packet := make([]byte, 4+int(length))
-	copy(packet, s.head[:])
-	if _, err := io.ReadFull(s.ch, packet[5:]); err != nil {
+	s.in, s.inLeft = s.head[:5], int(length)-1
+	return nil
+}
+
+// onHandle reads a packet that acts on a handle. The library sees only handles that its client was given: while it opens a
+// file, it changes what stands behind the handle without a lock, and a client may guess the next one.
+func (s *shim) onHandle(kind byte, left int) error {
+	if left < 8 {
+		return errPacket
+	}
+	if _, err := io.ReadFull(s.ch, s.head[5:13]); err != nil {
+		return err
+	}
+	id, n := binary.BigEndian.Uint32(s.head[5:]), int(binary.BigEndian.Uint32(s.head[9:]))
+	left -= 8
+	var f *openFile
+	if n <= min(left, maxHandle) {
+		if _, err := io.ReadFull(s.ch, s.head[13:13+n]); err != nil {
+			return err
+		}
+		left -= n
+		f = s.h.find(string(s.head[13 : 13+n]))
+	}
+	switch {
+	case f == nil:
+		if _, err := io.CopyN(io.Discard, s.ch, int64(left)); err != nil {
+			return err
+		}
+		return s.reply(statusReply(id, errHandle))
+	case f.r != nil && (kind == typeFstat || kind == typeFsetstat || kind == typeWrite && f.append):
+		return s.whole(kind, 13+n, left)
+	}
+	s.in, s.inLeft = s.head[:13+n], left
+	return nil
+}
+
+// whole reads the rest of a packet, of which head holds the first bytes, and answers it or passes it on.
+func (s *shim) whole(kind byte, head, left int) error {
+	packet := make([]byte, head+left)
+	copy(packet, s.head[:head])
+	if _, err := io.ReadFull(s.ch, packet[head:]); err != nil {
 		return err
 	}
 	if reply := s.h.answer(kind, packet[5:]); reply != nil {
