@@ -47,7 +47,7 @@ func (b *Bot) verdict(ctx context.Context, d store.Delivery, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &busy):
-		return &notify.Retry{After: time.Duration(max(busy.RetryAfter, 1)) * time.Second, Err: errors.New("Telegram asks for a pause")}
+		return &notify.Retry{After: time.Duration(max(busy.RetryAfter, 1)) * time.Second, Err: errors.New("the Bot API asks for a pause")}
 	case errors.As(err, &moved):
 		return &notify.Permanent{Err: errors.New("the chat has become a group: link a private chat")}
 	case errors.Is(err, tg.ErrorForbidden):
