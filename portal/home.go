@@ -135,6 +135,8 @@ func (p *Portal) tablesOf(r *http.Request, a *store.Access, since time.Time) ([]
 		h := homeTable{Table: t, Rows: rows[t.ID], Bytes: size[t.ID], State: "good", Why: "good"}
 		run, ran := last[t.ID]
 		switch {
+		case t.Definition.QueryMode == "remote":
+			h.Why = "stays at its source"
 		case t.SyncedAt.IsZero():
 			h.State, h.Why = "unknown", "no data yet"
 		case ran && run.Outcome == store.Failed:

@@ -94,6 +94,8 @@ func (p *Portal) tableViewOf(r *http.Request, t store.Table, a *store.Access) (*
 		return nil, err
 	}
 	switch {
+	case t.Definition.QueryMode == "remote":
+		v.Why = "stays at its source"
 	case t.SyncedAt.IsZero():
 		v.State, v.Why = "unknown", "no data yet"
 	case len(v.Runs) > 0 && v.Runs[0].Outcome == store.Failed:

@@ -398,7 +398,7 @@ func TestARemoteTableIsNeverCopied(t *testing.T) {
 	s := newSimulated("id int64")
 	s.set("1")
 	h := simHouse(t, s, incremental+", query_mode: remote")
-	if row := h.okay(syncer.Request{}); row.Outcome != store.Unchanged || len(s.asked) > 0 {
+	if row := h.okay(syncer.Request{}); row.Outcome != store.Remote || len(s.asked) > 0 {
 		t.Errorf("%+v, asked %v", row, s.asked)
 	}
 }

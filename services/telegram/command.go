@@ -149,6 +149,9 @@ func elapsed(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d/(24*time.Hour)))
 }
 
+// scriptTime bounds a script that is run on demand, with the sending of what it says.
+const scriptTime = 2 * time.Minute
+
 // button runs a script on demand, beside the polling: it may take a minute.
 func (b *Bot) button(ctx context.Context, q *models.CallbackQuery) {
 	toast := func(text string) {
@@ -180,6 +183,8 @@ func (b *Bot) button(ctx context.Context, q *models.CallbackQuery) {
 	}
 	toast("Running " + stem(name))
 	b.running.Go(func() {
+		ctx, cancel := context.WithTimeout(b.life, scriptTime) // the answer is over before the script is
+		defer cancel()
 		a, err := b.o.Scripts.Run(ctx, owner.User, name)
 		switch {
 		case err != nil:

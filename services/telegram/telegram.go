@@ -63,7 +63,8 @@ type Bot struct {
 	o       Options
 	api     *tg.Bot
 	client  *http.Client
-	name    string // of the bot, without @
+	name    string          // of the bot, without @
+	life    context.Context // of Run: scripts on demand end with it
 	running sync.WaitGroup
 
 	mu   sync.Mutex
@@ -105,6 +106,7 @@ const cursor = "telegram.updates"
 
 // Run answers people until ctx is done. While Telegram cannot be reached it tries again, ever more slowly.
 func (b *Bot) Run(ctx context.Context) error {
+	b.life = ctx
 	defer b.running.Wait()
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
@@ -150,15 +152,22 @@ func (b *Bot) poll(ctx context.Context) error {
 		return err
 	}
 	for _, u := range updates {
-		b.handle(ctx, u)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := b.o.Store.SetCursor(ctx, cursor, u.ID); err != nil {
-			return err
+		if err := b.settle(ctx, u); err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
 		}
 	}
 	return nil
+}
+
+// answerTime is how long the answer to one update may take, also when the process is asked to end meanwhile.
+const answerTime = 15 * time.Second
+
+// settle answers an update and notes that it did. Neither is cut short by the process's end, so that nobody is answered twice.
+func (b *Bot) settle(ctx context.Context, u *models.Update) error {
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	b.handle(whole, u)
+	return b.o.Store.SetCursor(whole, cursor, u.ID)
 }
 
 // throttled tells that Telegram asks for a pause.
