@@ -48,7 +48,7 @@ func (p *program) newServices(ctx context.Context, providers []auth.Provider, we
 	}
 	s.gateway = gateway.New(gateway.Options{Store: p.store, Log: p.log, Token: deviceIdentity(providers),
 		Session: func(r *http.Request) (gateway.Identity, bool) {
-			u, valid, ok := web().Visitor(r)
+			u, valid, ok := web().Session(r)
 			return gateway.Identity{User: u, Valid: valid}, ok
 		},
 		Origin: func(origin string) bool {

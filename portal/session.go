@@ -156,24 +156,6 @@ func (p *Portal) visitorOf(r *http.Request) (*visitor, error) {
 	return &visitor{User: u, Name: p.displayName(u), Picture: row.Data["picture"], Session: row}, nil
 }
 
-// Visitor gives the person of a request's session, and a way to ask later whether that session still stands; asking does
-// not keep it alive.
-func (p *Portal) Visitor(r *http.Request) (u store.User, valid func(ctx context.Context) bool, ok bool) {
-	v := visitorFrom(r)
-	if v == nil || v.Session.ID == 0 {
-		return store.User{}, nil, false
-	}
-	id, user := v.Session.ID, v.User.ID
-	return v.User, func(ctx context.Context) bool {
-		list, err := p.store.Sessions(ctx, user)
-		if err != nil || !slices.ContainsFunc(list, func(s store.Session) bool { return s.ID == id }) {
-			return false
-		}
-		u, err := p.store.UserByID(ctx, user)
-		return err == nil && u.SuspendedAt.IsZero()
-	}, true
-}
-
 // Flow is the state of a sign-in on its way in this browser.
 func (p *Portal) Flow(r *http.Request) *sessions.Session {
 	v, err := p.sessions.Get(r, flowName)

@@ -1,0 +1,97 @@
+package rsync
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// fromList lists the names of --files-from.
+func (w *walker) fromList() error {
+	base := "."
+	if len(w.o.paths) > 0 {
+		p := w.o.paths[0]
+		base = p.text
+		if p.tilde {
+			base = strings.TrimPrefix(base, "~")
+		}
+		base = cleanRel("./" + strings.TrimLeft(base, "/"))
+	}
+	names, err := w.fileNames()
+	if err != nil {
+		return err
+	}
+	relative := w.o.relative
+	w.o.dirs = !w.o.recurse
+	for _, name := range names {
+		dir := strings.HasSuffix(name, "/")
+		clean := path.Clean("/" + name)[1:] // never above the base
+		w.o.relative = relative
+		arg := base + "/./" + clean
+		if !relative {
+			arg = base + "/" + clean
+		}
+		if base == "." && !relative {
+			arg = clean
+		}
+		if dir || clean == "" {
+			arg += "/"
+		}
+		if err := w.root(arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileNames reads the names from the client, or from a file of the tree.
+func (w *walker) fileNames() ([]string, error) {
+	var out []string
+	total := 0
+	take := func(name string) error {
+		if total += len(name); len(out) >= w.limit || total > 64<<20 {
+			return errTooMany
+		}
+		out = append(out, name)
+		return nil
+	}
+	if w.o.filesFrom == "-" {
+		framed := w.r.mux
+		if w.proto == 30 && w.r.left == 0 {
+			w.r.mux = false // protocol 30 sends the names between two frames
+		}
+		for {
+			name := w.r.zeroEnded(maxArg)
+			if w.r.err != nil {
+				return nil, w.r.err
+			}
+			if name == "" {
+				w.r.mux = framed
+				return out, nil
+			}
+			if err := take(name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	name := cleanRel(strings.TrimPrefix(w.o.filesFrom, "~/"))
+	f, size, err := w.Source.Open(name)
+	if err != nil {
+		return nil, &refusal{fmt.Sprintf("failed to open files-from file %q: %s", clip(w.o.filesFrom), reason(err)), ExitFileIO}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, min(size, 64<<20)))
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == 0 || !w.o.from0 && (r == '\n' || r == '\r') }) {
+		if !w.o.from0 && (line[0] == '#' || line[0] == ';') {
+			continue
+		}
+		if err := take(line); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
