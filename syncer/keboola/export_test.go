@@ -231,7 +231,7 @@ func TestNoRowsAreAnEmptyTable(t *testing.T) {
 func TestAFailedJobIsAFailedTable(t *testing.T) {
 	stack := keboolatest.New(t, keboolatest.Options{})
 	stack.Put(plain(), numbered(3, "x"))
-	src := open(t, stack, keboola.Options{JobTimeout: 20 * time.Millisecond})
+	src := open(t, stack, keboola.Options{})
 	stack.FailJobs("Table is locked, token " + stack.Token().Reveal() + " tried https://x.example/y?sig=abc")
 	_, err := tryRead(t, src, source.Request{})
 	if err == nil || !strings.Contains(err.Error(), "ended with error: Table is locked") || !strings.Contains(err.Error(), "exception-77") {
@@ -239,6 +239,7 @@ func TestAFailedJobIsAFailedTable(t *testing.T) {
 	}
 	hidden(t, stack, err)
 	stack.FailJobs("")
+	src = open(t, stack, keboola.Options{JobTimeout: 20 * time.Millisecond})
 	stack.Inject(keboolatest.Fault{Call: "job", Status: 200, Body: `{"id": 1, "status": "processing"}`, Times: -1})
 	if _, err = tryRead(t, src, source.Request{}); err == nil || !strings.Contains(err.Error(), "is still processing after 20ms") {
 		t.Errorf("error %v", err)
