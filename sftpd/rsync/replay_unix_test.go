@@ -22,6 +22,7 @@ type capture struct {
 	name     string
 	args     []string
 	c2s, s2c []byte
+	patient  bool // its bytes come bit by bit
 }
 
 func captures(t testing.TB) (out []capture) {
@@ -253,6 +254,9 @@ func recordedTree(t testing.TB) Dir {
 func replay(t testing.TB, d Dir, c capture) (code int, s2c []byte, stderr string) {
 	t.Helper()
 	conn := &recorded{Reader: bytes.NewReader(c.c2s)}
+	if c.patient {
+		conn.Reader = &patient{data: c.c2s}
+	}
 	var errs strings.Builder
 	srv := &Server{Source: d, Sink: d}
 	if len(c.s2c) >= 8 && c.c2s[0] < 30 {
@@ -260,6 +264,27 @@ func replay(t testing.TB, d Dir, c capture) (code int, s2c []byte, stderr string
 	}
 	code = srv.Serve(t.Context(), strings.Join(c.args, " "), conn, &errs)
 	return code, conn.Buffer.Bytes(), errs.String()
+}
+
+// patient gives a recorded push bit by bit, and its beginning, where the list ends and files follow, byte by byte: its client
+// would not send a file before it was asked for it.
+type patient struct {
+	data []byte
+	sent int
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if len(p.data) == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(b), len(p.data), 1+p.sent)
+	if p.sent < 200 {
+		time.Sleep(3 * time.Millisecond)
+		n = 1
+	}
+	copy(b[:n], p.data)
+	p.data, p.sent = p.data[n:], p.sent+n
+	return n, nil
 }
 
 // TestRecordedClientsAreServed plays recorded clients of pulls: what is asked for comes, whole and with the right digest.
@@ -326,6 +351,7 @@ func TestRecordedPushesAreStored(t *testing.T) {
 			continue
 		}
 		d := recordedTree(t)
+		c.patient = c.name == "rs"
 		code, _, _ := replay(t, d, c)
 		if c.name != "rs" {
 			continue // its answers fit what was asked for then, of another destination
