@@ -172,3 +172,37 @@ func TestAnAddressBelongsToOnePerson(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestWhoWasSuspendedGetsNothingThatStillWaits(t *testing.T) {
+	s, now := clocked(t)
+	eva, err := s.AddUser(t.Context(), "test", NewUser{Name: "eva"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.LinkChannel(t.Context(), "test", eva.ID, "telegram", "42"); err != nil {
+		t.Fatal(err)
+	}
+	for _, title := range []string{"first", "second"} {
+		if _, err := s.RaiseAlert(t.Context(), Raise{Source: "s", Dedupe: title, Title: title, To: Audience{User: "eva"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.ClaimDeliveries(t.Context(), "telegram", 10)
+	if err != nil || len(list) != 1 || list[0].Address != "42" {
+		t.Fatalf("%v %v", list, err)
+	}
+	later := now.Add(time.Minute)
+	if err := s.FinishDelivery(t.Context(), list[0].ID, Pending, later, "busy"); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := s.NextDelivery(t.Context(), "telegram"); err != nil || !next.Equal(later) {
+		t.Errorf("the second waits for the first, but is due at %v (%v)", next, err)
+	}
+	if err := s.Suspend(t.Context(), "test", "eva", true); err != nil {
+		t.Fatal(err)
+	}
+	*now = later
+	if list, err = s.ClaimDeliveries(t.Context(), "telegram", 10); err != nil || len(list) != 1 || list[0].Address != "" {
+		t.Errorf("after the suspension: %v %v", list, err)
+	}
+}

@@ -101,7 +101,7 @@ type Delivery struct {
 	Alert     Alert         `json:"alert"`
 	User      string        `json:"user"`
 	Channel   string        `json:"channel"`
-	Address   string        `json:"-"`
+	Address   string        `json:"-"` // empty when the person unlinked the channel or was suspended
 	State     DeliveryState `json:"state"`
 	Attempts  int           `json:"attempts"`
 	NextAt    time.Time     `json:"next_at"`
@@ -111,7 +111,7 @@ type Delivery struct {
 
 const deliveryQuery = `SELECT ` + alertColumns + `, d.id, u.name, d.channel, COALESCE(c.address, ''), d.state, d.attempts, d.next_at, d.error, d.changed_at
 	FROM deliveries d JOIN alerts a ON a.id = d.alert_id JOIN users u ON u.id = d.user_id
-	LEFT JOIN channels c ON c.user_id = d.user_id AND c.channel = d.channel`
+	LEFT JOIN channels c ON c.user_id = d.user_id AND c.channel = d.channel AND u.suspended_at = 0`
 
 func scanDelivery(rows *sql.Rows) (Delivery, error) {
 	var d Delivery
@@ -181,9 +181,11 @@ func (s *Store) Deliveries(ctx context.Context, state DeliveryState, limit int) 
 	return collect(ctx, s.r, scanDelivery, deliveryQuery+` WHERE ? = '' OR d.state = ? ORDER BY d.id DESC LIMIT ?`, state, state, limit)
 }
 
-// NextDelivery is when the next pending delivery of a channel is due; zero = none waits.
+// NextDelivery is when the next delivery of a channel can be claimed; zero = none waits. What waits behind an earlier alert of
+// its person does not count.
 func (s *Store) NextDelivery(ctx context.Context, channel string) (time.Time, error) {
 	var at sql.NullInt64
-	err := s.r.QueryRowContext(ctx, `SELECT MIN(next_at) FROM deliveries WHERE channel = ? AND state = 'pending'`, channel).Scan(&at)
+	err := s.r.QueryRowContext(ctx, `SELECT MIN(d.next_at) FROM deliveries d WHERE d.channel = ? AND d.state = 'pending' AND d.id = (
+		SELECT MIN(e.id) FROM deliveries e WHERE e.user_id = d.user_id AND e.channel = d.channel AND e.state IN ('pending', 'sending'))`, channel).Scan(&at)
 	return fromNanos(at.Int64), err
 }

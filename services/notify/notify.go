@@ -229,7 +229,7 @@ const sendTimeout = time.Minute
 func (n *Notify) attempt(ctx context.Context, c Channel, d store.Delivery) {
 	err := errors.New("an internal error happened, it is in the log")
 	if d.Address == "" {
-		err = &Permanent{errors.New("the channel is no longer linked")}
+		err = &Permanent{errors.New("the channel is no longer linked, or the person was suspended")}
 	} else {
 		n.guard("channel", func() {
 			limit, cancel := context.WithTimeout(ctx, sendTimeout)
