@@ -188,10 +188,10 @@ func torture(t testing.TB, n int) int {
 
 // listening is a server of a company.
 type listening struct {
-	c                  *company
-	cmd                *exec.Cmd
-	done               chan struct{}
-	SSH, Host_Key, Key string
+	c                        *company
+	cmd                      *exec.Cmd
+	done                     chan struct{}
+	HTTP, SSH, Host_Key, Key string
 }
 
 func (c *company) serve(args ...string) *listening {

@@ -98,8 +98,6 @@ func connectors(cfg *config.Config, log *slog.Logger) (map[string]source.Source,
 	return out, nil
 }
 
-// defaultSource is the connector of tables that name none. "local" is the reference's word for Keboola, which it also took
-// without any word.
 // timingOf gives the schedules of instance.yaml; its time zone has been checked.
 func timingOf(cfg *config.Config) syncer.Timing {
 	zone, err := time.LoadLocation(cfg.Schedule.TimeZone)
@@ -109,6 +107,8 @@ func timingOf(cfg *config.Config) syncer.Timing {
 	return syncer.Timing{Default: cfg.Schedule.Default, Zone: zone, Jitter: time.Duration(cfg.Schedule.Jitter)}
 }
 
+// defaultSource is the connector of tables that name none. "local" is the reference's word for Keboola, which it also took
+// without any word.
 func defaultSource(cfg *config.Config) string {
 	switch t := cfg.DataSource.Type; {
 	case t == "local", t == "" && cfg.DataSource.Keboola.StorageToken != "":
