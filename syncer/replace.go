@@ -157,8 +157,8 @@ func (c *content) shuffle(ctx context.Context, d *delta) (err error) {
 	return nil
 }
 
-// reconcile takes away the rows whose key is not among those that the source has now.
-func (c *content) reconcile(ctx context.Context, d *delta) error {
+// reconcile takes away the rows whose key is not among those that the source has now, unless allow refuses that so many go.
+func (c *content) reconcile(ctx context.Context, d *delta, allow func(gone, have int64) error) error {
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -189,6 +189,19 @@ func (c *content) reconcile(ctx context.Context, d *delta) error {
 				return err
 			}
 		}
+	}
+	have, left := c.rows(), int64(0)
+	for _, groups := range there {
+		for _, rows := range groups {
+			for _, seen := range rows {
+				if seen {
+					left++
+				}
+			}
+		}
+	}
+	if err := allow(have-left, have); err != nil {
+		return err
 	}
 	for _, p := range append([]*part(nil), c.parts...) {
 		if err := c.dropUnseen(ctx, p, there[p]); err != nil {

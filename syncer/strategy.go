@@ -333,7 +333,7 @@ func (w *work) reconcile(ctx context.Context, c *content) error {
 	if err := errors.Join(err, res.Data.Close()); err != nil {
 		return err
 	}
-	if err := c.reconcile(ctx, d); err != nil {
+	if err := c.reconcile(ctx, d, w.removes(d.out.Rows, res.Rows)); err != nil {
 		return errors.Join(w.named(err), d.close(true))
 	}
 	return d.close(true)
@@ -356,6 +356,11 @@ func (w *work) unchanged() {
 
 // done makes the change that is to be published.
 func (w *work) done(ctx context.Context, c *content, d *delta, j *store.Journal) (*lake.Change, error) {
+	if w.row.Strategy == didReplace && d.out.Rows == 0 {
+		if err := w.emptied(c, d.result.Rows); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.finish(ctx); err != nil {
 		return nil, w.named(err)
 	}

@@ -118,6 +118,10 @@ func (s *Source) look(ctx context.Context, r source.Request, only []string) (*so
 		return nil, err
 	}
 	res := &source.Result{Fingerprint: p.fingerprint, DataTime: p.dataTime, Size: -1}
+	if p.wholeTable() && meta.Type == "TABLE" && meta.StreamingBuffer == nil {
+		rows := int64(meta.NumRows)
+		res.Rows = &rows
+	}
 	if p.fingerprint == r.Known {
 		return res, nil
 	}

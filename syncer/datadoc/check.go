@@ -118,6 +118,9 @@ func (t *Table) check(fail func(string, ...any)) {
 			fail("%s cannot be negative", k.key)
 		}
 	}
+	if t.ReconcileMaxRemoved < 0 || t.ReconcileMaxRemoved > 100 {
+		fail("reconcile_max_removed: %d is no percentage: write a number from 1 to 100", t.ReconcileMaxRemoved)
+	}
 	for _, f := range t.WhereFilters {
 		oneOf("where_filters operator of "+f.Column, f.Operator, "eq", "ne", "gt", "ge", "lt", "le")
 		if f.Column == "" || f.Operator == "" || len(f.Values) == 0 {

@@ -55,9 +55,11 @@ type Table struct {
 	CSV                  CSVOptions `yaml:"csv"`
 	OnBadRow             string     `yaml:"on_bad_row"`
 	Schedule             string     `yaml:"schedule"`
-	Schema               string     `yaml:"schema"`          // evolve, freeze or quarantine
-	DeleteColumn         string     `yaml:"delete_column"`   // rows in which it is true or has a time are deleted at the source
-	ReconcileEvery       Span       `yaml:"reconcile_every"` // how often rows that are gone at the source are looked for; 0 = never
+	Schema               string     `yaml:"schema"`                // evolve, freeze or quarantine
+	DeleteColumn         string     `yaml:"delete_column"`         // rows in which it is true or has a time are deleted at the source
+	ReconcileEvery       Span       `yaml:"reconcile_every"`       // how often rows that are gone at the source are looked for; 0 = never
+	ReconcileMaxRemoved  int        `yaml:"reconcile_max_removed"` // percent of the rows that may leave by it at once; 0 = the default
+	MayBeEmpty           bool       `yaml:"may_be_empty"`          // no rows at the source are taken for the truth
 
 	File      string `yaml:"-"`
 	Line, Col int    `yaml:"-"`

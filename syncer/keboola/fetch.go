@@ -80,6 +80,9 @@ func (s *Source) look(ctx context.Context, r source.Request, only []string) (*so
 	if d.Bytes != nil && r.Window.All() && only == nil && len(filters) == 0 {
 		res.Size = *d.Bytes
 	}
+	if r.Window.All() && len(filters) == 0 {
+		res.Rows = d.Rows
+	}
 	if res.Fingerprint == r.Known {
 		return res, nil
 	}

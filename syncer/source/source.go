@@ -75,6 +75,7 @@ type Result struct {
 	Fingerprint string
 	DataTime    time.Time // as of when the rows are, by the source's own clock
 	Size        int64     // bytes to read, for progress and for the check of free space; -1 = unknown
+	Rows        *int64    // how many rows there are by the source's own count, not by reading them; nil = it does not say
 }
 
 // Unchanged tells whether the source is in the state that Request.Known named.
