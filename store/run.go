@@ -27,9 +27,9 @@ const (
 
 // SchemaChange is a difference between the columns that a table had and those that came from its source.
 type SchemaChange struct {
-	Change string            `json:"change"` // added, dropped, renamed, widened, narrowed, changed
+	Change string            `json:"change"` // added, dropped, renamed (a guess), moved (renamed, as described), widened, narrowed, changed
 	Column string            `json:"column"`
-	From   string            `json:"from,omitempty"` // type, or the name before for a renamed column
+	From   string            `json:"from,omitempty"` // type, or the name before for one with another name
 	To     string            `json:"to,omitempty"`
 	Sample map[string]string `json:"sample,omitempty"` // a record that shows it, without sensitive columns
 }
@@ -52,6 +52,8 @@ func (c SchemaChange) String() string {
 		return fmt.Sprintf("column %s (%s) was dropped", c.Column, c.From)
 	case "renamed":
 		return fmt.Sprintf("column %s seems to be named %s now", c.From, c.Column)
+	case "moved":
+		return fmt.Sprintf("column %s is named %s now, as described", c.From, c.Column)
 	}
 	return fmt.Sprintf("column %s %s from %s to %s", c.Column, c.Change, c.From, c.To)
 }

@@ -23,6 +23,7 @@ type content struct {
 	doc     datadoc.Table
 	columns []columnar.Column // all files have them in the end
 	parts   []*part           // by name
+	renames [][2]string       // from and to: names that files of before have for columns
 	counts
 }
 
@@ -118,6 +119,9 @@ func (c *content) open(p *part) (err error) {
 	}
 	if p.reader, err = columnar.OpenReader(p.file, size); err != nil {
 		return errors.Join(fmt.Errorf("file %s: %w: run `aida verify`", cmp.Or(p.name, c.doc.Name), err), p.close())
+	}
+	for _, r := range c.renames {
+		p.reader.Renamed(r[0], r[1])
 	}
 	return nil
 }

@@ -54,9 +54,10 @@ func differences(was, now []columnar.Column) (out []store.SchemaChange) {
 			dropped = append(dropped, i)
 		}
 	}
-	for _, i := range dropped { // one that left and one that came with the same type at the same place look like a new name
-		if k := slices.Index(added, i); k >= 0 && columnar.SameStorage(was[i].Type, now[i].Type) {
-			out = append(out, store.SchemaChange{Change: "renamed", Column: now[i].Name, From: was[i].Name, To: now[i].Type.String()})
+	for n, i := range dropped {
+		if k := newName(was, now, dropped[n:], added); k >= 0 {
+			came := now[added[k]]
+			out = append(out, store.SchemaChange{Change: "renamed", Column: came.Name, From: was[i].Name, To: came.Type.String()})
 			added = slices.Delete(added, k, k+1)
 			continue
 		}
@@ -66,6 +67,58 @@ func differences(was, now []columnar.Column) (out []store.SchemaChange) {
 		out = append(out, store.SchemaChange{Change: "added", Column: now[i].Name, To: now[i].Type.String()})
 	}
 	return out
+}
+
+// newName guesses which of the added columns is the first of the dropped ones under another name: one of the same type at the
+// same place, else the only one of a type of which only one left. It gives its index in added, or -1.
+func newName(was, now []columnar.Column, dropped, added []int) int {
+	i := dropped[0]
+	alike := func(k int) bool { return columnar.SameStorage(was[i].Type, now[k].Type) }
+	if k := slices.Index(added, i); k >= 0 && alike(i) {
+		return k
+	}
+	for _, other := range dropped[1:] {
+		if columnar.SameStorage(was[i].Type, was[other].Type) {
+			return -1
+		}
+	}
+	found := -1
+	for k, at := range added {
+		if alike(at) && found >= 0 {
+			return -1
+		} else if alike(at) {
+			found = k
+		}
+	}
+	return found
+}
+
+// rename follows the columns of which the description says that they had another name: their values stay with them. Such
+// a difference is asked for, so it is told and never refused.
+func (c *content) rename(came []columnar.Column, row *store.RunTable) (moved []store.SchemaChange) {
+	for _, d := range c.doc.Columns {
+		old, had := columnNamed(c.columns, d.RenamedFrom)
+		now, comes := columnNamed(came, d.Name)
+		if d.RenamedFrom == "" || !had || !comes {
+			continue
+		}
+		if _, still := columnNamed(came, d.RenamedFrom); still {
+			row.Warnings = append(row.Warnings, fmt.Sprintf("column %s has renamed_from: %s, which the source still has: both are kept", d.Name, d.RenamedFrom))
+			continue
+		}
+		c.columns = slices.Clone(c.columns)
+		at := slices.IndexFunc(c.columns, func(x columnar.Column) bool { return x.Name == d.Name })
+		if at >= 0 { // it came in before the description said so
+			c.columns[at].Type = columnar.Common(old.Type, c.columns[at].Type)
+			c.columns = slices.DeleteFunc(c.columns, func(x columnar.Column) bool { return x.Name == d.RenamedFrom })
+		} else {
+			at = slices.IndexFunc(c.columns, func(x columnar.Column) bool { return x.Name == d.RenamedFrom })
+			c.columns[at].Name = d.Name
+		}
+		c.renames = append(c.renames, [2]string{d.RenamedFrom, d.Name})
+		moved = append(moved, store.SchemaChange{Change: "moved", Column: d.Name, From: d.RenamedFrom, To: now.Type.String()})
+	}
+	return moved
 }
 
 // agree decides which columns the table has from here on. whole tells that the rows that came are all of the table. What
@@ -85,17 +138,20 @@ func (c *content) agree(ctx context.Context, d *delta, whole bool, row *store.Ru
 		c.columns = d.columns
 		return nil
 	}
-	changes := differences(c.columns, d.columns)
+	all := c.rename(d.columns, row)
+	moved := len(all)
+	all = append(all, differences(c.columns, d.columns)...)
+	if err := c.sample(ctx, d, all); err != nil {
+		return err
+	}
+	row.Schema = append(row.Schema, all...)
+	changes := all[moved:]
 	if len(changes) == 0 {
 		if whole {
 			c.columns = d.columns // their order is the source's
 		}
 		return nil
 	}
-	if err := c.sample(ctx, d, changes); err != nil {
-		return err
-	}
-	row.Schema = append(row.Schema, changes...)
 	var refused []store.SchemaChange
 	for _, ch := range changes {
 		if policyOf(c.doc, ch.Column) == freeze && !declared(c.doc, ch) {
@@ -107,6 +163,12 @@ func (c *content) agree(ctx context.Context, d *delta, whole bool, row *store.Ru
 			"set schema: evolve to take them, or put the source right", row.Table, describe(refused))
 	}
 	c.adapt(d, changes, whole)
+	for _, ch := range changes {
+		if _, came := columnNamed(c.columns, ch.Column); came && ch.Change == "renamed" && !whole {
+			row.Warnings = append(row.Warnings, fmt.Sprintf("column %[1]s seems to be named %[2]s now: the rows of before have their values in %[1]s and none in %[2]s; "+
+				"to move them over, write renamed_from: %[1]s at column %[2]s in data_description.md", ch.From, ch.Column))
+		}
+	}
 	return nil
 }
 
@@ -168,6 +230,9 @@ func (c *content) adapt(d *delta, changes []store.SchemaChange, whole bool) {
 
 // sample finds for each difference a record that shows it: the first one that has a value in the column.
 func (c *content) sample(ctx context.Context, d *delta, changes []store.SchemaChange) error {
+	if len(changes) == 0 {
+		return nil
+	}
 	if err := d.open(); err != nil || d.reader.RowGroups() == 0 {
 		return err
 	}

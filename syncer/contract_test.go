@@ -120,3 +120,61 @@ func TestAQuarantineTableStaysAsItIs(t *testing.T) {
 		})
 	}
 }
+
+func TestAColumnThatIsDescribedAsRenamedKeepsItsValues(t *testing.T) {
+	now, cells := []string{"id int64", "number int64", "v string"}, []string{"9", "1", "x"}
+	for name, c := range map[string]struct{ keys, described string }{
+		"as one file":    {incremental, incremental},
+		"in partitions":  {incremental + ", partition_by: v, partition_granularity: value", incremental + ", partition_by: v, partition_granularity: value"},
+		"though frozen":  {incremental + ", schema: freeze", incremental + ", schema: freeze"},
+		"by the column":  {"primary_key: [id, v], sync_strategy: incremental", "primary_key: [id, v], sync_strategy: incremental"},
+		"though held by": {incremental + ", schema: quarantine", incremental + ", schema: quarantine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, s := drift(t, c.keys, now, cells...)
+			h.openSim(s, c.described+", columns: [{name: number, renamed_from: n}]")
+			row := h.okay(syncer.Request{})
+			if told(row) != "column n is named number now, as described" || row.Schema[0].Sample["number"] != "1" {
+				t.Errorf("told: %s %v", told(row), row.Schema)
+			}
+			if got, files := h.content(); !slices.Equal(got, []string{"1|10|text", "2|20|text", "3|30|text", "9|1|x"}) {
+				t.Errorf("got %q in %v", got, files)
+			}
+			s.now = s.now.Add(time.Minute)
+			s.version++
+			if row := h.okay(syncer.Request{}); len(row.Schema) > 0 || row.Outcome != store.Unchanged {
+				t.Errorf("the next sync: %+v", row)
+			}
+		})
+	}
+}
+
+func TestARenameThatIsDescribedLaterMovesWhatStayedBehind(t *testing.T) {
+	h, s := drift(t, incremental, []string{"id int64", "number string", "v string"}, "9", "many", "x")
+	s.set("8", "", "y")
+	row := h.okay(syncer.Request{})
+	if len(row.Warnings) > 0 { // of other types: no guess
+		t.Error(row.Warnings)
+	}
+	s.retype("id int64", "v string", "number decimal(9,2)", "sum int64")
+	h.openSim(s, incremental)
+	s.now = s.now.Add(time.Minute)
+	s.set("7", "z", "4.50", "1")
+	h.openSim(s, incremental+", columns: [{name: number, renamed_from: n}]")
+	s.rows["9"], s.rows["8"] = simRow{[]string{"9", "x", "3", ""}, s.now}, simRow{[]string{"8", "y", "", ""}, s.now}
+	row = h.okay(syncer.Request{})
+	if got, files := h.content(); !slices.Equal(got, []string{"1|text|10|", "2|text|20|", "3|text|30|", "7|z|4.50|1", "8|y||", "9|x|3.00|"}) {
+		t.Errorf("got %q in %v, told: %s", got, files, told(row))
+	}
+}
+
+func TestAGuessedRenameSaysHowToMoveTheValues(t *testing.T) {
+	h, _ := drift(t, incremental, []string{"id int64", "v string", "extra date", "number int64"}, "9", "x", "", "1")
+	row := h.okay(syncer.Request{})
+	if told(row) != "column n seems to be named number now; column extra (date) was added" {
+		t.Errorf("told: %s", told(row))
+	}
+	if len(row.Warnings) != 1 || !strings.Contains(row.Warnings[0], "to move them over, write renamed_from: n at column number in data_description.md") {
+		t.Error(row.Warnings)
+	}
+}

@@ -179,6 +179,11 @@ func (w *work) request(known []columnar.Column) source.Request {
 		if w.j.doc.Strategy != "full_refresh" || policyOf(w.j.doc, c.Name) != evolve {
 			req.Types = append(req.Types, c)
 		}
+		for _, d := range w.j.doc.Columns { // what a column was named does not change its type
+			if _, has := columnNamed(known, d.Name); d.RenamedFrom == c.Name && !has {
+				req.Types = append(req.Types, columnar.Column{Name: d.Name, Type: c.Type})
+			}
+		}
 	}
 	return req
 }

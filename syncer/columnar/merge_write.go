@@ -165,6 +165,7 @@ type chunk struct {
 	footer        *metadata.FileMetaData
 	group, column int
 	body          []byte
+	name          string
 }
 
 type columnMaker struct {
@@ -248,7 +249,8 @@ func (g *columnMaker) column(out *chunks, pieces []Piece, c int) (kept bool, err
 			return false, err
 		}
 		i := p.File.Column(col.Name)
-		out.changed = out.changed || i < 0 || !SameStorage(p.File.schema.Columns[i].Type, col.Type) || g.differs(&g.src, p.Edits, c)
+		_, _, two := p.File.both(col.Name)
+		out.changed = out.changed || i < 0 || two || !SameStorage(p.File.schema.Columns[i].Type, col.Type) || g.differs(&g.src, p.Edits, c)
 		g.dst.edit(&g.src, p.Edits, g.patch(c), g.patchPos(c))
 	}
 	return false, g.encode(out, c)
@@ -260,6 +262,9 @@ func takeOver(pieces []Piece, col Column) int {
 		return -1
 	}
 	i := pieces[0].File.Column(col.Name)
+	if _, _, two := pieces[0].File.both(col.Name); two {
+		return -1
+	}
 	if i >= 0 && !SameStorage(pieces[0].File.schema.Columns[i].Type, col.Type) {
 		return -1
 	}
@@ -298,7 +303,7 @@ func (g *columnMaker) copy(out *chunks, p Piece, from, c int) error {
 		return fmt.Errorf("parquet: %w", err)
 	}
 	out.buffers = append(out.buffers, buf)
-	out.columns[c] = chunk{meta, p.Group, from, body}
+	out.columns[c] = chunk{meta, p.Group, from, body, g.l.Columns[c].Name}
 	return nil
 }
 
@@ -312,7 +317,7 @@ func (g *columnMaker) encode(out *chunks, c int) error {
 		return err
 	}
 	out.buffers = append(out.buffers, buf)
-	out.columns[c] = chunk{footer, 0, 0, body}
+	out.columns[c] = chunk{footer, 0, 0, body, g.l.Columns[c].Name}
 	return nil
 }
 
@@ -336,6 +341,7 @@ func (a *assembler) addChunks(c *chunks) error {
 			m.DictionaryPageOffset = &moved
 		}
 		m.DataPageOffset += a.at - old
+		m.PathInSchema = []string{ch.name} // the file that it comes from may have another one
 		col.FileOffset += a.at - old
 		col.MetaData = &m
 		if m.NumValues != int64(c.rows) {

@@ -22,6 +22,7 @@ type Reader struct {
 	f      *file.Reader
 	at     io.ReaderAt
 	schema Schema
+	older  map[string]int // name of a column -> the one that it was before, see Renamed
 }
 
 // OpenReader reads the footer. The reader does not close r.
@@ -58,7 +59,29 @@ func (r *Reader) Schema() Schema { return r.schema }
 
 // Column gives the index of a column, -1 when the file does not have it.
 func (r *Reader) Column(name string) int {
-	return slices.IndexFunc(r.schema.Columns, func(c Column) bool { return c.Name == name })
+	i := slices.IndexFunc(r.schema.Columns, func(c Column) bool { return c.Name == name })
+	if old, ok := r.older[name]; ok && i < 0 {
+		return old
+	}
+	return i
+}
+
+// Renamed tells that a column is the one that has another name in this file. Where the file has both, rows in which the new
+// one is null have the old one's value.
+func (r *Reader) Renamed(from, to string) {
+	if i := r.Column(from); i >= 0 {
+		if r.older == nil {
+			r.older = map[string]int{}
+		}
+		r.older[to] = i
+	}
+}
+
+// both gives the two columns that hold a column's values; ok is false where one does.
+func (r *Reader) both(name string) (now, old int, ok bool) {
+	old, ok = r.older[name]
+	now = r.Column(name)
+	return now, old, ok && now != old
 }
 
 // Rows is the number of rows in the file.

@@ -23,8 +23,37 @@ func (r *Reader) readAs(group int, c Column, v *Vector) error {
 		return err
 	}
 	if from := r.schema.Columns[i].Type; !SameStorage(from, c.Type) {
-		return cast(v, from, c)
+		if err := cast(v, from, c); err != nil {
+			return err
+		}
 	}
+	if _, old, ok := r.both(c.Name); ok && v.Nulls > 0 {
+		return r.fill(group, old, c, v)
+	}
+	return nil
+}
+
+// fill gives the rows that are null the values of an older column.
+func (r *Reader) fill(group, old int, c Column, v *Vector) error {
+	var w Vector
+	if err := r.readOne(group, old, &w); err != nil {
+		return err
+	}
+	if from := r.schema.Columns[old].Type; !SameStorage(from, c.Type) {
+		if err := cast(&w, from, c); err != nil {
+			return err
+		}
+	}
+	now, was := v.Places(nil), w.Places(nil)
+	out := Vector{Type: c.Type}
+	for row := range v.Levels {
+		if i := at(now, row); i >= 0 {
+			out.one(v, i)
+		} else {
+			out.one(&w, at(was, row))
+		}
+	}
+	*v = out
 	return nil
 }
 

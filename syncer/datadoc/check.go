@@ -137,7 +137,12 @@ func (t *Table) check(fail func(string, ...any)) {
 
 func (t *Table) checkColumns(fail func(string, ...any)) {
 	plain, seen := 0, map[string]bool{}
+	from := map[string]bool{}
 	for _, c := range t.Columns {
+		if c.RenamedFrom != "" && (c.RenamedFrom == c.Name || from[c.RenamedFrom]) {
+			fail("columns: renamed_from %q of %q: two columns cannot come from one, nor one from itself", c.RenamedFrom, c.Name)
+		}
+		from[c.RenamedFrom] = true
 		if c.Plain {
 			plain++
 		}

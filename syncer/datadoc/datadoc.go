@@ -110,6 +110,7 @@ type Column struct {
 	Description string
 	Sensitive   bool
 	Schema      string // the table's schema contract for this column alone
+	RenamedFrom string // the name that the column had at the source before
 }
 
 // DecodeNode reads a plain name or a map.
@@ -126,9 +127,10 @@ func (c *Column) DecodeNode(d *strict.Decoder, path string, n ast.Node) {
 		Description string `yaml:"description"`
 		Sensitive   bool   `yaml:"sensitive"`
 		Schema      string `yaml:"schema"`
+		RenamedFrom string `yaml:"renamed_from"`
 	}
 	d.Object(path, n, &m)
-	*c = Column{Name: m.Name, Type: m.Type, Format: m.Format, Description: m.Description, Sensitive: m.Sensitive, Schema: m.Schema}
+	*c = Column{Name: m.Name, Type: m.Type, Format: m.Format, Description: m.Description, Sensitive: m.Sensitive, Schema: m.Schema, RenamedFrom: m.RenamedFrom}
 	if m.Name == "" {
 		d.Fail(n, "%s: a column needs a name", path)
 	}
