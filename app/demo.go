@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -55,7 +56,8 @@ func (c *cli) demo(ctx context.Context, size sample.Size, seed uint64, httpAddr,
 	if err := makeSample(ctx, c, source, size, seed); err != nil {
 		return err
 	}
-	doc, err := datadoc.Parse("data_description.md", sample.Description())
+	cfg.Dir = filepath.Join(cfg.DataDir, "config")
+	doc, err := sampleConfig(cfg.Dir)
 	if err != nil {
 		return err
 	}
@@ -121,8 +123,28 @@ func makeSample(ctx context.Context, c *cli, dir string, size sample.Size, seed 
 	if err != nil {
 		return err
 	}
+	if err := os.RemoveAll(filepath.Join(filepath.Dir(dir), "config")); err != nil { // it describes another company
+		return err
+	}
 	c.say("Generated a sample company: %d tables, %d rows.", len(m.Tables), m.TotalRows)
 	return os.WriteFile(mark, []byte(want), 0o640)
+}
+
+// sampleConfig writes the description and the metrics of the sample company where they are missing, and reads the description.
+func sampleConfig(dir string) (*datadoc.Doc, error) {
+	file := filepath.Join(dir, "data_description.md")
+	if !exists(file) {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return nil, err
+		}
+		if err := os.CopyFS(filepath.Join(dir, "metrics"), sample.Metrics()); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if err := os.WriteFile(file, sample.Description(), 0o640); err != nil {
+			return nil, err
+		}
+	}
+	return datadoc.Load([]string{file})
 }
 
 // demoAddress is the usual port on this machine alone, or any free one when that is taken.

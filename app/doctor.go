@@ -77,7 +77,7 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if hasKeboola(cfg) {
 		out = append(out, checkKeboola(ctx, cfg))
 	}
-	out = append(out, checkDisk(dir), checkHostKey(dir), checkServing(dir, cfg.Listen.SSH))
+	out = append(out, checkMetrics(cfg), checkDisk(dir), checkHostKey(dir), checkServing(dir, cfg.Listen.SSH))
 	if !exists(filepath.Join(dir, "aida.db")) {
 		return append(out, finding{"database", "fail", "there is no database in " + dir, "run `aida sync`"})
 	}

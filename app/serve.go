@@ -82,6 +82,9 @@ func (p *program) start(ctx context.Context) error {
 	if err := p.sync.Register(ctx); err != nil {
 		return err
 	}
+	if err := p.loadMetrics(ctx); err != nil {
+		p.log.Error("the metrics could not be read", "error", err)
+	}
 	return p.addAdmins(ctx)
 }
 

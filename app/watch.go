@@ -23,11 +23,15 @@ const (
 	dayBetween = 24 * time.Hour // repetitions of a condition that goes on
 )
 
-// watch tells admins of what no run tells: a disk that fills up, and data that does not come when it should.
+// watch takes up metrics whose files changed, and tells admins of what no run tells: a disk that fills up, and data that does
+// not come when it should.
 func (p *program) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
+		if err := p.loadMetrics(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("the metrics could not be read", "error", err)
+		}
 		for _, look := range []func(context.Context) (store.Raise, error){p.watchDisk, p.watchAge} {
 			r, err := look(ctx)
 			if err == nil && r.Title != "" {

@@ -10,3 +10,6 @@ var LocalPath = localPath
 
 // Randomart draws a fingerprint.
 var Randomart = randomart
+
+// AccuracyOf is what a metric's validation says of itself.
+var AccuracyOf = accuracyOf

@@ -22,7 +22,7 @@ type hit struct {
 
 const maxHits = 30
 
-// find looks for pages, tables, columns and, for admins, people by name. It finds nothing that the person may not see.
+// find looks for pages, tables, columns, metrics and, for admins, people by name. It finds nothing that the person may not see.
 func (p *Portal) find(w http.ResponseWriter, r *http.Request) error {
 	v := visitorFrom(r)
 	words := strings.Fields(strings.ToLower(r.URL.Query().Get("q")))
@@ -49,6 +49,17 @@ func (p *Portal) find(w http.ResponseWriter, r *http.Request) error {
 		for _, t := range a.Tables {
 			for _, c := range t.Definition.Columns {
 				add(t.FullName()+" "+c.Name, "column", "/catalog/"+url.PathEscape(t.FullName())+"#columns")
+			}
+		}
+	}
+	if served["/metrics"] && len(words) > 0 {
+		list, err := p.metricsOf(r)
+		if err != nil {
+			return err
+		}
+		for _, m := range list {
+			if m.Problem == "" {
+				add(strings.Join(append([]string{m.DisplayName}, m.Synonyms...), ", "), "metric", metricLink(m))
 			}
 		}
 	}

@@ -15,21 +15,22 @@ import (
 // functions are what templates can call.
 func (p *Portal) functions() template.FuncMap {
 	return template.FuncMap{
-		"asset":    func(name string) string { return "/static/" + p.static.HashName(name) },
-		"icon":     icon,
-		"ago":      func(t time.Time) template.HTML { return ago(t, p.now()) },
-		"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
-		"bytes":    bytesOf,
-		"count":    func(v any) template.HTML { return count(reflect.ValueOf(v).Int()) },
-		"plural":   func(v any, one, many string) string { return plural(reflect.ValueOf(v).Int(), one, many) },
-		"command":  func(text, what string) commandView { return commandView{text, what} },
-		"state":    stateMark,
-		"initials": initials,
-		"appURL":   func(s string) template.URL { return template.URL(s) }, // of the desktop app's own scheme, made by its provider
-		"list":     func(v ...any) []any { return v },
-		"join":     strings.Join,
-		"number":   func(v *float64) string { return strconv.FormatFloat(*v, 'g', 6, 64) },
-		"took":     func(from, to time.Time) string { return to.Sub(from).Round(time.Millisecond).String() },
+		"asset":      func(name string) string { return "/static/" + p.static.HashName(name) },
+		"icon":       icon,
+		"ago":        func(t time.Time) template.HTML { return ago(t, p.now()) },
+		"day":        func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+		"bytes":      bytesOf,
+		"count":      func(v any) template.HTML { return count(reflect.ValueOf(v).Int()) },
+		"plural":     func(v any, one, many string) string { return plural(reflect.ValueOf(v).Int(), one, many) },
+		"command":    func(text, what string) commandView { return commandView{text, what} },
+		"state":      stateMark,
+		"initials":   initials,
+		"appURL":     func(s string) template.URL { return template.URL(s) }, // of the desktop app's own scheme, made by its provider
+		"list":       func(v ...any) []any { return v },
+		"join":       strings.Join,
+		"metricLink": metricLink,
+		"number":     func(v *float64) string { return strconv.FormatFloat(*v, 'g', 6, 64) },
+		"took":       func(from, to time.Time) string { return to.Sub(from).Round(time.Millisecond).String() },
 		// A small histogram of n bars on 100 by 24 units.
 		"sparkX":      func(i, n int) string { return fmt.Sprintf("%.2f", 100*float64(i)/float64(n)) },
 		"sparkWidth":  func(n int) string { return fmt.Sprintf("%.2f", 85/float64(n)) },

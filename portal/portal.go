@@ -218,7 +218,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.runRoutes(), p.generationRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.metricRoutes(), p.runRoutes(), p.generationRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

@@ -16,6 +16,7 @@ type tableView struct {
 	Profile  *store.Profile // nil = there is none yet
 	Sample   sampleView
 	Relates  []relationView
+	Metrics  []store.Metric // that read it
 	History  []store.TableGeneration
 	Runs     []store.RunTable // newest first
 	SSH      SSH
@@ -104,6 +105,15 @@ func (p *Portal) tableViewOf(r *http.Request, t store.Table, a *store.Access) (*
 	v.Columns = columnsOf(t, v.Files, v.Profile)
 	v.Sample = sampleOf(v.Profile, v.Columns)
 	v.Relates = relationsOf(v.Profile, a)
+	metrics, err := p.store.Metrics(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range metrics {
+		if slices.ContainsFunc(m.Reads, func(x store.Table) bool { return x.ID == t.ID }) {
+			v.Metrics = append(v.Metrics, m)
+		}
+	}
 	from := "server/parquet/" + t.Folder + "/" + t.Name + ".parquet"
 	if len(v.Files) > 0 && v.Files[0].Logical != t.Folder+"/"+t.Name+".parquet" {
 		from = "server/parquet/" + t.Folder + "/" + t.Name + "/*.parquet"

@@ -370,7 +370,7 @@ func (s *Server) treeOf(ctx context.Context, c *conn) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, user.Name), Kit: s.o.Kit, Quota: s.quota(user.ID), Cache: s.cache, Profiles: s.o.Store})
+	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, user.Name), Kit: s.o.Kit, Quota: s.quota(user.ID), Cache: s.cache, Profiles: s.o.Store, Metrics: s.o.Store})
 	if err != nil {
 		pin.Release()
 		return nil, err

@@ -45,6 +45,10 @@ func (s *Store) profiles(ctx context.Context, a *Access, each func(Table, *Profi
 	if err != nil {
 		return err
 	}
+	uses, err := s.metricUses(ctx, a)
+	if err != nil {
+		return err
+	}
 	for _, t := range a.Tables {
 		var text string
 		var at int64
@@ -63,6 +67,7 @@ func (s *Store) profiles(ctx context.Context, a *Access, each func(Table, *Profi
 		p.SourceID, p.Description, p.SyncStrategy = t.SourceID, t.Definition.Description, t.Definition.SyncStrategy
 		p.PrimaryKey, p.ProfiledAt, p.Stale = strings.Join(t.Definition.PrimaryKey, ", "), fromNanos(at), stale
 		p.RelatedTables = append([]RelatedTable{}, links[t.ID]...)
+		p.UsedByMetrics = append([]MetricUse{}, uses[t.ID]...)
 		p.hide(t.Definition)
 		if err := each(t, p); err != nil {
 			return err

@@ -23,6 +23,8 @@ type Table struct {
 	SyncedAt    time.Time `json:"synced_at,omitzero"`  // last sync that succeeded, changed or not
 	CreatedAt   time.Time `json:"registered,omitzero"` // when the appliance first saw it
 	Removed     bool      `json:"removed,omitempty"`   // no longer described; its files left the newest generation
+	PausedAt    time.Time `json:"paused_at,omitzero"`  // since when no scheduled run takes it
+	PausedBy    string    `json:"paused_by,omitempty"`
 }
 
 // FullName is folder and name, as people and commands write a table.
@@ -157,16 +159,16 @@ func FindTable(tables []Table, name string) (Table, error) {
 	return Table{}, refuse(Invalid, "write folder.name, for example "+hits[0].FullName(), "table name %s is not unique", name)
 }
 
-const tableQuery = `SELECT id, source_id, name, folder, dataset, definition, fingerprint, data_time, synced_at, created_at, removed_at FROM tables`
+const tableQuery = `SELECT id, source_id, name, folder, dataset, definition, fingerprint, data_time, synced_at, created_at, removed_at, paused_at, paused_by FROM tables`
 
 func scanTable(rows *sql.Rows) (Table, error) {
 	var t Table
 	var definition string
-	var data, synced, created, removed int64
-	if err := rows.Scan(&t.ID, &t.SourceID, &t.Name, &t.Folder, &t.Dataset, &definition, &t.Fingerprint, &data, &synced, &created, &removed); err != nil {
+	var data, synced, created, removed, paused int64
+	if err := rows.Scan(&t.ID, &t.SourceID, &t.Name, &t.Folder, &t.Dataset, &definition, &t.Fingerprint, &data, &synced, &created, &removed, &paused, &t.PausedBy); err != nil {
 		return t, err
 	}
-	t.DataTime, t.SyncedAt, t.CreatedAt, t.Removed = fromNanos(data), fromNanos(synced), fromNanos(created), removed != 0
+	t.DataTime, t.SyncedAt, t.CreatedAt, t.Removed, t.PausedAt = fromNanos(data), fromNanos(synced), fromNanos(created), removed != 0, fromNanos(paused)
 	if err := json.Unmarshal([]byte(definition), &t.Definition); err != nil {
 		return t, fmt.Errorf("table %s: definition: %w", t.FullName(), err)
 	}

@@ -7,11 +7,12 @@ package sample
 import (
 	"bufio"
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -25,6 +26,18 @@ var description []byte
 
 // Description is the data_description.md of the sample tables.
 func Description() []byte { return description }
+
+//go:embed metrics
+var metrics embed.FS
+
+// Metrics is the folder of the sample company's metric definitions.
+func Metrics() fs.FS {
+	sub, err := fs.Sub(metrics, "metrics")
+	if err != nil { // the folder is embedded above
+		return metrics
+	}
+	return sub
+}
 
 // Size is how large the company is.
 type Size string

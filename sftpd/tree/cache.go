@@ -21,6 +21,7 @@ type Cache struct {
 	kit      map[string]*doc
 	texts    lru[*doc, string]
 	profiled lru[profilesKey, *doc]
+	metric   lru[metricsKey, []document]
 }
 
 // Bounds of what is kept beyond the connections' own hold.
@@ -37,6 +38,7 @@ func NewCache() *Cache {
 		sets:     lru[documentsKey, []document]{room: maxDocuments},
 		texts:    lru[*doc, string]{room: maxTextBytes},
 		profiled: lru[profilesKey, *doc]{room: maxDocuments},
+		metric:   lru[metricsKey, []document]{room: maxDocuments},
 		kit:      map[string]*doc{},
 	}
 }

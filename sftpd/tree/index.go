@@ -146,7 +146,7 @@ func newIndex(o Options, a *store.Access) *index {
 	for _, dir := range []string{"/server/docs", "/server/scripts", "/server/examples", "/.claude_rules"} {
 		x.put(dir, &entry{mtime: changed})
 	}
-	for _, d := range append(c.documents(o.Pin.Snapshot, a, x.catalog), c.profiles(o, a)...) {
+	for _, d := range slices.Concat(c.documents(o.Pin.Snapshot, a, x.catalog), c.profiles(o, a), c.metrics(o, a)) {
 		at := changed
 		if d.fresh.After(at) {
 			at = d.fresh.Truncate(time.Second)

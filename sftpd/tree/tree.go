@@ -41,6 +41,7 @@ type Options struct {
 	Cache  *Cache // shared by the trees of a server; nil means one of its own
 
 	Profiles Profiles // what is known of tables' values; nil means nothing
+	Metrics  Metrics  // business metrics; nil means none
 }
 
 // Tree is one connection's view. Its access may be swapped while it is in use.
