@@ -19,7 +19,7 @@ func analystCommand(c *cli) *cobra.Command {
 		Example: "  aida analyst add eva \"$(cat eva.pub)\" --email eva@example.com\n  aida analyst grant eva payroll",
 	}
 	cmd.AddCommand(analystAdd(c), analystList(c), analystShow(c), analystRemove(c), analystKey(c), analystLink(c),
-		analystGrant(c, true), analystGrant(c, false), analystRole(c), analystSuspend(c, true), analystSuspend(c, false))
+		analystGrant(c, true), analystGrant(c, false), analystWhy(c), analystRole(c), analystSuspend(c, true), analystSuspend(c, false))
 	return cmd
 }
 
@@ -152,18 +152,21 @@ func analystShow(c *cli) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				var tables []string
+				var tables, names []string
+				for _, g := range grants {
+					names = append(names, g.Name())
+				}
 				for _, t := range access.Tables {
 					tables = append(tables, t.FullName())
 				}
 				if c.json {
-					return c.printJSON(map[string]any{"user": u, "keys": append([]store.Key{}, keys...), "grants": append([]string{}, grants...), "tables": append([]string{}, tables...)})
+					return c.printJSON(map[string]any{"user": u, "keys": append([]store.Key{}, keys...), "grants": append([]string{}, names...), "tables": append([]string{}, tables...)})
 				}
 				c.say("%s  role %s, since %s", u.Name, u.Role, timeOf(u.CreatedAt))
 				if !u.SuspendedAt.IsZero() {
 					c.say("SUSPENDED since %s", timeOf(u.SuspendedAt))
 				}
-				c.say("e-mail  %s\ngroups  %s\ngrants  %s", orDash(u.Email), orDash(strings.Join(u.Groups, ", ")), orDash(strings.Join(grants, ", ")))
+				c.say("e-mail  %s\ngroups  %s\ngrants  %s", orDash(u.Email), orDash(strings.Join(u.Groups, ", ")), orDash(strings.Join(names, ", ")))
 				for _, k := range keys {
 					c.say("key     %s %s %s, last used %s", k.Fingerprint, k.Type, k.Comment, timeOf(k.LastUsedAt))
 				}
@@ -215,38 +218,6 @@ func (c *cli) confirm(question string) bool {
 	line, _ := bufio.NewReader(c.in).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return answer == "y" || answer == "yes"
-}
-
-func analystGrant(c *cli, give bool) *cobra.Command {
-	var group bool
-	cmd := &cobra.Command{
-		Use: "grant NAME DATASET", Short: "Let a person, or with --group a group, read a dataset", Args: cobra.ExactArgs(2),
-		Example: "  aida analyst grant eva payroll\n  aida analyst grant --group finance payroll",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withStore(cmd.Context(), func(s *store.Store) error {
-				if err := s.Grant(cmd.Context(), actor(), args[0], group, args[1]); err != nil {
-					return err
-				}
-				c.say("%s may read dataset %s.", args[0], args[1])
-				return nil
-			})
-		},
-	}
-	if !give {
-		cmd.Use, cmd.Short = "revoke NAME DATASET", "Take a grant back, on open connections too"
-		cmd.Example = "  aida analyst revoke eva payroll"
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			return c.withStore(cmd.Context(), func(s *store.Store) error {
-				if err := s.Revoke(cmd.Context(), actor(), args[0], group, args[1]); err != nil {
-					return err
-				}
-				c.say("The grant of %s on dataset %s is taken back.", args[0], args[1])
-				return nil
-			})
-		}
-	}
-	cmd.Flags().BoolVar(&group, "group", false, "NAME is a group")
-	return cmd
 }
 
 func analystRole(c *cli) *cobra.Command {

@@ -99,6 +99,9 @@ func (p *Portal) optionalSets(r *http.Request, a *store.Access) (out []optionalS
 	}
 	set, count, size := map[int64]string{}, map[string]int{}, map[string]int64{}
 	for _, t := range tables {
+		if !a.MayRead(t) { // of what was granted by table nothing else is told, not even how much there is
+			continue
+		}
 		set[t.ID] = t.Dataset
 		count[t.Dataset]++
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"aida/portal/route"
 	"aida/store"
@@ -14,6 +15,8 @@ func (p *Portal) groupRoutes() []route.Route {
 		{Pattern: "POST /admin/groups", Who: route.Admin, Handle: p.addGroup},
 		{Pattern: "GET /admin/groups/{name}", Who: route.Admin, Handle: p.group},
 		{Pattern: "POST /admin/groups/{name}/grants", Who: route.Admin, Handle: p.setGroupGrants},
+		{Pattern: "POST /admin/groups/{name}/grant", Who: route.Admin, Handle: p.grantGroupTable},
+		{Pattern: "POST /admin/groups/{name}/revoke", Who: route.Admin, Handle: p.revokeGroupTable},
 		{Pattern: "POST /admin/groups/{name}/remove", Who: route.Admin, Handle: p.removeGroup},
 	}
 }
@@ -21,11 +24,24 @@ func (p *Portal) groupRoutes() []route.Route {
 type groupView struct {
 	store.Group
 	Datasets []store.Dataset
-	Granted  []string
+	Granted  []store.Grant
+	Choices  []string // tables that can be granted one by one
 }
 
-// Has tells whether the group was granted a dataset.
-func (v groupView) Has(dataset string) bool { return slices.Contains(v.Granted, dataset) }
+// Has tells whether the group was granted a whole dataset.
+func (v groupView) Has(dataset string) bool {
+	return slices.Contains(v.Granted, store.Grant{Dataset: dataset})
+}
+
+// ByTable are the tables that were granted one by one.
+func (v groupView) ByTable() (out []string) {
+	for _, g := range v.Granted {
+		if g.Table != "" {
+			out = append(out, g.Table)
+		}
+	}
+	return out
+}
 
 func groupPath(name string) string { return "/admin/groups/" + url.PathEscape(name) }
 
@@ -53,6 +69,9 @@ func (p *Portal) group(w http.ResponseWriter, r *http.Request) error {
 	if v.Granted, err = p.store.GroupGrants(r.Context(), v.Name); err != nil {
 		return err
 	}
+	if v.Choices, err = p.tableChoices(r, func(t store.Table) bool { return !v.Has(t.Dataset) }); err != nil {
+		return err
+	}
 	return p.render(w, r, http.StatusOK, "group", page{Title: v.Name, Lede: "A group of people that data is granted to.", Crumbs: []crumb{{"People", "/admin/people"}}, Data: v})
 }
 
@@ -67,20 +86,50 @@ func (p *Portal) setGroupGrants(w http.ResponseWriter, r *http.Request) error {
 	}
 	want := r.PostForm["dataset"]
 	for _, d := range want {
-		if !slices.Contains(have, d) {
+		if !slices.Contains(have, store.Grant{Dataset: d}) {
 			if err := p.store.Grant(r.Context(), me, name, true, d); err != nil {
 				return err
 			}
 		}
 	}
-	for _, d := range have {
-		if !slices.Contains(want, d) {
-			if err := p.store.Revoke(r.Context(), me, name, true, d); err != nil {
+	for _, g := range have {
+		if g.Dataset != "" && !slices.Contains(want, g.Dataset) {
+			if err := p.store.Revoke(r.Context(), me, name, true, g.Dataset); err != nil {
 				return err
 			}
 		}
 	}
 	return p.done(w, r, groupPath(name), "The grants are saved. They count on open connections within seconds.")
+}
+
+func (p *Portal) grantGroupTable(w http.ResponseWriter, r *http.Request) error {
+	name, table := r.PathValue("name"), strings.TrimSpace(r.PostFormValue("table"))
+	if err := p.store.Grant(r.Context(), visitorFrom(r).User.Name, name, true, table); err != nil {
+		return err
+	}
+	return p.done(w, r, groupPath(name), "%s may read %s.", name, table)
+}
+
+func (p *Portal) revokeGroupTable(w http.ResponseWriter, r *http.Request) error {
+	name, table := r.PathValue("name"), r.PostFormValue("table")
+	if err := p.store.Revoke(r.Context(), visitorFrom(r).User.Name, name, true, table); err != nil {
+		return err
+	}
+	return p.done(w, r, groupPath(name), "The grant on %s is taken back, on open connections too.", table)
+}
+
+// choicesShown bounds the names that a form proposes; any other can be written.
+const choicesShown = 500
+
+// tableChoices are tables by folder.name for a form to propose.
+func (p *Portal) tableChoices(r *http.Request, which func(store.Table) bool) (out []string, err error) {
+	tables, err := p.store.Tables(r.Context())
+	for _, t := range tables {
+		if len(out) < choicesShown && which(t) {
+			out = append(out, t.FullName())
+		}
+	}
+	return out, err
 }
 
 func (p *Portal) removeGroup(w http.ResponseWriter, r *http.Request) error {

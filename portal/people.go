@@ -46,7 +46,7 @@ type personRow struct {
 
 type groupRow struct {
 	store.Group
-	Datasets []string
+	Grants []string
 }
 
 const perPage = 100
@@ -112,11 +112,15 @@ func (p *Portal) showPeople(w http.ResponseWriter, r *http.Request, status int, 
 		return err
 	}
 	for _, g := range groups {
-		datasets, err := p.store.GroupGrants(ctx, g.Name)
+		grants, err := p.store.GroupGrants(ctx, g.Name)
 		if err != nil {
 			return err
 		}
-		v.Groups = append(v.Groups, groupRow{g, datasets})
+		row := groupRow{Group: g}
+		for _, grant := range grants {
+			row.Grants = append(row.Grants, grant.Name())
+		}
+		v.Groups = append(v.Groups, row)
 	}
 	return p.render(w, r, status, "people", page{Title: "People", Lede: "Who may come in, and what each of them reads.", Data: v})
 }

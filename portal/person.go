@@ -1,9 +1,11 @@
 package portal
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"aida/portal/route"
 	"aida/store"
@@ -38,6 +40,7 @@ type personView struct {
 	Tokens   []store.Token
 	Groups   []string // all of the place
 	Reasons  []store.Reason
+	Choices  []string // tables that can be granted one by one
 	Reads    int
 	Tables   int
 	Mail     bool
@@ -79,10 +82,13 @@ func (p *Portal) personView(r *http.Request) (v personView, err error) {
 		return v, err
 	}
 	v.Reads = len(a.Tables)
+	closed := map[string]bool{}
 	for _, reason := range v.Reasons {
 		v.Tables += reason.Tables
+		closed[reason.Name] = !reason.May
 	}
-	return v, nil
+	v.Choices, err = p.tableChoices(r, func(t store.Table) bool { return closed[t.Dataset] && !a.CanRead(t.ID) })
+	return v, err
 }
 
 func (p *Portal) person(w http.ResponseWriter, r *http.Request) error {
@@ -163,20 +169,25 @@ func (p *Portal) setGroups(w http.ResponseWriter, r *http.Request) error {
 	return p.done(w, r, personPath(u.Name), "The groups are saved.")
 }
 
+// granted is what a form grants or takes back: a dataset, or one table.
+func granted(r *http.Request) string {
+	return cmp.Or(strings.TrimSpace(r.PostFormValue("table")), r.PostFormValue("dataset"))
+}
+
 func (p *Portal) grant(w http.ResponseWriter, r *http.Request) error {
-	name, dataset := r.PathValue("name"), r.PostFormValue("dataset")
-	if err := p.store.Grant(r.Context(), visitorFrom(r).User.Name, name, false, dataset); err != nil {
+	name, what := r.PathValue("name"), granted(r)
+	if err := p.store.Grant(r.Context(), visitorFrom(r).User.Name, name, false, what); err != nil {
 		return err
 	}
-	return p.done(w, r, personPath(name), "%s may read %s.", name, dataset)
+	return p.done(w, r, personPath(name), "%s may read %s.", name, what)
 }
 
 func (p *Portal) revokeGrant(w http.ResponseWriter, r *http.Request) error {
-	name, dataset := r.PathValue("name"), r.PostFormValue("dataset")
-	if err := p.store.Revoke(r.Context(), visitorFrom(r).User.Name, name, false, dataset); err != nil {
+	name, what := r.PathValue("name"), granted(r)
+	if err := p.store.Revoke(r.Context(), visitorFrom(r).User.Name, name, false, what); err != nil {
 		return err
 	}
-	return p.done(w, r, personPath(name), "The grant on %s is taken back, on open connections too.", dataset)
+	return p.done(w, r, personPath(name), "The grant on %s is taken back, on open connections too.", what)
 }
 
 func (p *Portal) suspend(w http.ResponseWriter, r *http.Request) error {

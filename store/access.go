@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -16,9 +15,17 @@ type Access struct {
 	ChangedAt time.Time       // when access data last changed
 	Tables    []Table         // what the user reads, by folder and name
 	Datasets  []Dataset       // what the user may read, optional ones included, by name
+	Partial   map[string]bool // of each of them: whether it is only for tables that were granted one by one
 	Enabled   map[string]bool // optional datasets that the user switched on
 
-	ids map[int64]struct{}
+	ids    map[int64]struct{}
+	single map[int64]bool // tables that were granted one by one
+}
+
+// MayRead tells whether the user would read a table with everything switched on.
+func (a *Access) MayRead(t Table) bool {
+	partial, known := a.Partial[t.Dataset]
+	return known && (!partial || a.single[t.ID])
 }
 
 // CanRead tells whether the user reads this table.
@@ -47,7 +54,7 @@ func (s *Store) Access(ctx context.Context, userID int64) (*Access, error) {
 }
 
 func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err error) {
-	a = &Access{ids: map[int64]struct{}{}, Enabled: map[string]bool{}}
+	a = &Access{ids: map[int64]struct{}{}, Enabled: map[string]bool{}, Partial: map[string]bool{}}
 	var changed int64
 	if err := tx.QueryRowContext(ctx, `SELECT access_version, access_changed_at FROM state`).Scan(&a.Version, &changed); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
@@ -64,6 +71,20 @@ func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err err
 	if err != nil {
 		return nil, err
 	}
+	single, err := idSet(ctx, tx, `SELECT table_id FROM table_grants WHERE user_id = ?
+		UNION SELECT g.table_id FROM table_grants g JOIN group_members m ON m.group_id = g.group_id WHERE m.user_id = ?`, userID, userID)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := collect(ctx, tx, scanTable, tableQuery+` WHERE removed_at = 0 ORDER BY folder, name`)
+	if err != nil {
+		return nil, err
+	}
+	a.single = single
+	some := map[string]bool{}
+	for _, t := range tables {
+		some[t.Dataset] = some[t.Dataset] || single[t.ID]
+	}
 	on, err := stringSet(ctx, tx, `SELECT dataset FROM subscriptions WHERE user_id = ? AND enabled`, userID)
 	if err != nil {
 		return nil, err
@@ -74,8 +95,9 @@ func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err err
 	}
 	may := map[string]Dataset{}
 	for _, d := range all {
-		if mayRead(a.User.Role, d, granted) {
-			may[d.Name] = d
+		whole := mayRead(a.User.Role, d, granted)
+		if whole || some[d.Name] {
+			may[d.Name], a.Partial[d.Name] = d, !whole
 			a.Datasets = append(a.Datasets, d)
 		}
 	}
@@ -88,13 +110,8 @@ func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err err
 	if err != nil {
 		return nil, err
 	}
-	tables, err := collect(ctx, tx, scanTable, tableQuery+` WHERE removed_at = 0 ORDER BY folder, name`)
-	if err != nil {
-		return nil, err
-	}
 	for _, t := range tables {
-		d, ok := may[t.Dataset]
-		if !ok || (d.Optional && !a.Enabled[d.Name]) || (explicit && !chosen[t.Name]) {
+		if !a.MayRead(t) || (may[t.Dataset].Optional && !a.Enabled[t.Dataset]) || (explicit && !chosen[t.Name]) {
 			continue
 		}
 		a.ids[t.ID] = struct{}{}
@@ -155,73 +172,18 @@ func stringSet(ctx context.Context, q querier, query string, args ...any) (map[s
 		var v string
 		return v, rows.Scan(&v)
 	}, query, args...)
-	set := make(map[string]bool, len(list))
+	return setOf(list), err
+}
+
+func idSet(ctx context.Context, q querier, query string, args ...any) (map[int64]bool, error) {
+	list, err := collect(ctx, q, scanID, query, args...)
+	return setOf(list), err
+}
+
+func setOf[T comparable](list []T) map[T]bool {
+	set := make(map[T]bool, len(list))
 	for _, v := range list {
 		set[v] = true
 	}
-	return set, err
-}
-
-// Grant lets a user (or, with group set, a group) read a dataset whatever its visibility.
-func (s *Store) Grant(ctx context.Context, actor, who string, group bool, dataset string) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		all, err := datasets(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(all, func(d Dataset) bool { return d.Name == dataset }) {
-			return refuse(NotFound, "see `aida table list` for the names", "dataset %s does not exist", dataset)
-		}
-		column, id, err := grantee(ctx, tx, who, group)
-		if err != nil {
-			return err
-		}
-		res, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO grants (dataset, `+column+`, created_at) VALUES (?, ?, ?)`, dataset, id, nanos(s.now()))
-		if err != nil {
-			return fmt.Errorf("grant %s to %s: %w", dataset, who, err)
-		}
-		if n, _ := res.RowsAffected(); n == 0 {
-			return nil
-		}
-		return s.audit(ctx, tx, actor, "grant.add", who, "dataset "+dataset)
-	})
-}
-
-// Revoke takes a grant back.
-func (s *Store) Revoke(ctx context.Context, actor, who string, group bool, dataset string) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		column, id, err := grantee(ctx, tx, who, group)
-		if err != nil {
-			return err
-		}
-		res, err := tx.ExecContext(ctx, `DELETE FROM grants WHERE dataset = ? AND `+column+` = ?`, dataset, id)
-		if err != nil {
-			return fmt.Errorf("revoke %s from %s: %w", dataset, who, err)
-		}
-		if n, _ := res.RowsAffected(); n == 0 {
-			return refuse(NotFound, "see `aida analyst show "+who+"`", "%s has no grant on dataset %s", who, dataset)
-		}
-		return s.audit(ctx, tx, actor, "grant.remove", who, "dataset "+dataset)
-	})
-}
-
-// Grants lists the datasets that a user was granted by name, not through groups.
-func (s *Store) Grants(ctx context.Context, user string) ([]string, error) {
-	u, err := s.UserByName(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	return collect(ctx, s.r, func(rows *sql.Rows) (string, error) {
-		var v string
-		return v, rows.Scan(&v)
-	}, `SELECT dataset FROM grants WHERE user_id = ? ORDER BY dataset`, u.ID)
-}
-
-func grantee(ctx context.Context, tx *sql.Tx, who string, group bool) (column string, id int64, err error) {
-	if group {
-		g, err := groupByName(ctx, tx, who)
-		return "group_id", g.ID, err
-	}
-	u, err := userByName(ctx, tx, who)
-	return "user_id", u.ID, err
+	return set
 }

@@ -58,6 +58,20 @@ func (s *Store) SetMember(ctx context.Context, actor, group, user string, in boo
 	})
 }
 
+// RemoveGroup deletes a group and the grants that it had.
+func (s *Store) RemoveGroup(ctx context.Context, actor, name string) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		g, err := groupByName(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM groups WHERE id = ?`, g.ID); err != nil {
+			return fmt.Errorf("remove group %s: %w", name, err)
+		}
+		return s.audit(ctx, tx, actor, "group.remove", g.Name, "")
+	})
+}
+
 // Groups lists all groups with their members, by name.
 func (s *Store) Groups(ctx context.Context) ([]Group, error) {
 	groups, err := collect(ctx, s.r, scanGroup, `SELECT id, name FROM groups ORDER BY name`)
