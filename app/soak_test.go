@@ -29,6 +29,15 @@ import (
 // memoryLimit is what the whole appliance may use under the load of the soak, in MiB.
 const memoryLimit = 512
 
+// soakInstance is a company behind a proxy that says where its visitors come from: each analyst has an address of their own.
+const soakInstance = `instance: {name: Test}
+auth: {allowed_domain: example.com, webapp_secret_key: x}
+server: {host: h, hostname: h}
+data_source: {csv: {root: in}}
+listen: {trusted_proxies: [127.0.0.1]}
+ssh: {max_connections_per_address: 200}
+`
+
 // TestSoak lets analysts pull, browse and listen while syncs publish and alerts go out. Nobody may see an error, a mix of
 // two versions, or an alert twice or not at all; memory stays flat, and when all are gone nothing of them is left.
 // AIDA_SOAK says how long it takes (30m for the target, with 50 analysts).
@@ -42,10 +51,19 @@ func TestSoak(t *testing.T) {
 		people = 50
 	}
 	c := newCompany(t)
+	c.write("config/instance.yaml", soakInstance)
 	c.run("sync")
 	server := c.serve()
 	s, _ := c.look()
 	pid := server.cmd.Process.Pid
+
+	keys, browsers, listeners := make([]*ssh.ClientConfig, people), make([]visitor, people), make([]*listener, people)
+	for i := range people {
+		name := fmt.Sprintf("analyst%d", i)
+		keys[i], browsers[i] = server.analyst(name), server.signIn(name, fmt.Sprintf("192.0.2.%d", i+1))
+		listeners[i] = listen(t, server.HTTP, browsers[i])
+	}
+	settled := measure(t, pid)
 
 	// Past the deadline nobody begins anything, and what was begun may end.
 	until := time.Now().Add(lasts)
@@ -53,15 +71,10 @@ func TestSoak(t *testing.T) {
 	var load sync.WaitGroup
 	var written, published, pulls, pages, syncs atomic.Int64 // written and published are versions
 	var raised []string                                      // UIDs, by the one goroutine that raises
-	listeners := make([]*listener, people)
 	for i := range people {
-		name := fmt.Sprintf("analyst%d", i)
-		who := server.analyst(name)
-		browser := server.signIn(name)
-		listeners[i] = listen(t, server.HTTP, browser)
 		load.Go(func() {
 			for going() {
-				soakPull(t, server.SSH, who, &written, &published)
+				soakPull(t, server.SSH, keys[i], &written, &published)
 				pulls.Add(1)
 				time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond)
 			}
@@ -69,14 +82,13 @@ func TestSoak(t *testing.T) {
 		load.Go(func() {
 			for going() {
 				for _, page := range []string{"/", "/catalog", "/catalog/s.c", "/alerts", "/account"} {
-					browser.read(t, server.HTTP+page)
+					browsers[i].read(t, server.HTTP+page)
 					pages.Add(1)
 				}
 				time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
 			}
 		})
 	}
-	settled := measure(t, pid)
 	load.Go(func() {
 		for v := 1; going(); v++ {
 			c.version(v)
@@ -196,11 +208,20 @@ func typical(all []usage) float64 {
 	return rss[len(rss)/2]
 }
 
+// behindProxy says where a request comes from, as a proxy does.
+type behindProxy string
+
+func (from behindProxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Forwarded-For", string(from))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
 // visitor is a signed-in browser.
 type visitor struct{ *http.Client }
 
 // signIn uses a printed link as a browser does: it shows what the link does, and a button does it.
-func (l *listening) signIn(name string) visitor {
+func (l *listening) signIn(name, from string) visitor {
 	t := l.c.t
 	t.Helper()
 	var printed struct{ Link string }
@@ -211,7 +232,7 @@ func (l *listening) signIn(name string) visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := visitor{&http.Client{Jar: jar, Timeout: 30 * time.Second}}
+	v := visitor{&http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: behindProxy(from)}}
 	v.read(t, printed.Link)
 	reply, err := v.PostForm(printed.Link, url.Values{})
 	if err != nil {
