@@ -20,6 +20,7 @@ import (
 	"aida/portal/auth/google"
 	"aida/portal/auth/password"
 	"aida/portal/mail"
+	"aida/sftpd"
 	"aida/store"
 	"aida/syncer"
 
@@ -34,7 +35,7 @@ type site struct {
 }
 
 // portal builds the web portal; ssh is where the SSH server listens.
-func (p *program) portal(ctx context.Context, ssh net.Addr, hostKey string) (*site, error) {
+func (p *program) portal(ctx context.Context, srv *sftpd.Server, ssh net.Addr) (*site, error) {
 	c := p.cfg
 	proxies, err := prefixes(c.Listen.TrustedProxies)
 	if err != nil {
@@ -56,8 +57,8 @@ func (p *program) portal(ctx context.Context, ssh net.Addr, hostKey string) (*si
 	s.Portal, err = portal.New(portal.Options{
 		Addr: c.Listen.HTTP, PublicURL: public, Proxies: proxies, Instance: c.Instance, Theme: c.Theme, Users: c.Users,
 		Names: store.UserNameRule{StripDomain: c.Auth.UsernameStripDomain, Prefix: c.Auth.UsernamePrefix},
-		Store: p.store, Providers: providers, Mailer: mailer, People: people{p.store, c.DataDir}, SSH: p.sshFacts(ssh, hostKey), Log: p.log,
-		Due: p.due(), Alerting: s.services.alerting(p), Syncs: s.services.starter, Catalog: c.Catalog, Mounts: s.services.mounts(),
+		Store: p.store, Providers: providers, Mailer: mailer, People: people{p.store, c.DataDir}, SSH: p.sshFacts(ssh, srv.HostKey()), Log: p.log,
+		Due: p.due(), Alerting: s.services.alerting(p), Syncs: s.services.starter, Files: files{srv}, Catalog: c.Catalog, Mounts: s.services.mounts(),
 	})
 	return s, err
 }

@@ -123,7 +123,7 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 	if err != nil {
 		return err
 	}
-	web, err := p.portal(ctx, addr, srv.HostKey())
+	web, err := p.portal(ctx, srv, addr)
 	if err != nil {
 		return err
 	}

@@ -299,7 +299,7 @@ func (p *Portal) Limit(ctx context.Context, limits ...store.Limit) error {
 	if err != nil || wait == 0 {
 		return err
 	}
-	return &route.Problem{Status: http.StatusTooManyRequests, Title: "Too many attempts", Text: "Please wait " + spell(wait) + " and try again.", Link: "/login", LinkText: "Back to sign in"}
+	return &route.Problem{Status: http.StatusTooManyRequests, Title: "Too many attempts", Text: "Please wait " + spell(wait) + " and try again.", RetryAfter: wait, Link: "/login", LinkText: "Back to sign in"}
 }
 
 // localPath gives next when it is a path of this site, else home: nobody is sent elsewhere from here.

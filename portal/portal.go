@@ -81,6 +81,7 @@ type Options struct {
 	Checks    func(ctx context.Context) []Check
 	Alerting  Alerting
 	Syncs     Syncs // nil = none can be started from here
+	Files     Files // nil = nothing can be downloaded from here
 	Catalog   config.Catalog
 	Mounts    []route.Route // handlers of other rooms: webhooks, WebSocket
 	Log       *slog.Logger
@@ -89,20 +90,21 @@ type Options struct {
 
 // Portal is the HTTP server with its pages.
 type Portal struct {
-	o        Options
-	store    *store.Store
-	log      *slog.Logger
-	now      func() time.Time
-	public   *url.URL
-	secure   bool
-	listener net.Listener
-	static   *hashfs.FS
-	theme    theme
-	pages    map[string]*template.Template
-	sessions *sessionStore
-	nav      []section
-	access   accessCache
-	server   *http.Server
+	o         Options
+	store     *store.Store
+	log       *slog.Logger
+	now       func() time.Time
+	public    *url.URL
+	secure    bool
+	listener  net.Listener
+	static    *hashfs.FS
+	theme     theme
+	pages     map[string]*template.Template
+	sessions  *sessionStore
+	nav       []section
+	access    accessCache
+	downloads downloads
+	server    *http.Server
 }
 
 // New checks the options, listens, and prepares every page. Serve does the rest.
@@ -218,7 +220,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.metricRoutes(), p.runRoutes(), p.generationRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.fileRoutes(), p.metricRoutes(), p.runRoutes(), p.generationRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -30,7 +32,10 @@ func (p *Portal) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.log.Error("a request failed", "request", requestID(r), "method", r.Method, "route", r.Pattern, "error", err)
 	}
 	if b.Status == http.StatusUnauthorized && wantsJSON(r) {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", `Bearer realm="aida"`)
+	}
+	if b.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(b.RetryAfter.Seconds()))))
 	}
 	if wantsJSON(r) {
 		_ = p.JSON(w, b.Status, map[string]string{"error": b.Title, "hint": b.Text, "request_id": requestID(r)})
@@ -53,9 +58,9 @@ func problemOf(err error) *route.Problem {
 		return &route.Problem{Status: http.StatusRequestEntityTooLarge, Title: "That is too much", Text: fmt.Sprintf("At most %d KiB can be sent here.", big.Limit>>10)}
 	case errors.As(err, &e):
 		status := map[store.Code]int{store.NotFound: http.StatusNotFound, store.Conflict: http.StatusConflict, store.Invalid: http.StatusBadRequest,
-			store.Unauthorized: http.StatusForbidden}[e.Code]
+			store.Unauthorized: http.StatusForbidden, store.Gone: http.StatusGone}[e.Code]
 		title := map[store.Code]string{store.NotFound: "That does not exist", store.Conflict: "That is taken", store.Invalid: "That does not work",
-			store.Unauthorized: "You may not come in"}[e.Code]
+			store.Unauthorized: "You may not come in", store.Gone: "That is not kept any more"}[e.Code]
 		return &route.Problem{Status: status, Title: title, Text: strings.TrimSpace(sentence(e.Message) + " " + sentence(e.Hint))}
 	}
 	return &route.Problem{Status: http.StatusInternalServerError, Title: "Something went wrong here",

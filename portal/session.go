@@ -186,9 +186,18 @@ func (p *Portal) Session(r *http.Request) (u store.User, valid func(context.Cont
 	if err != nil || v == nil {
 		return store.User{}, nil, false
 	}
-	id := v.Session.ID
 	return v.User, func(ctx context.Context) bool {
-		list, err := p.store.Sessions(ctx, v.User.ID)
-		return err == nil && slices.ContainsFunc(list, func(s store.Session) bool { return s.ID == id })
+		in, err := p.stillIn(ctx, v)
+		return err == nil && in
 	}, true
+}
+
+// stillIn tells whether the session or token of a request that goes on has not ended since.
+func (p *Portal) stillIn(ctx context.Context, v *visitor) (bool, error) {
+	if v.Token != nil {
+		list, err := p.store.Tokens(ctx, v.Token.Kind, v.User.ID)
+		return slices.ContainsFunc(list, func(t store.Token) bool { return t.ID == v.Token.ID }), err
+	}
+	list, err := p.store.Sessions(ctx, v.User.ID)
+	return slices.ContainsFunc(list, func(s store.Session) bool { return s.ID == v.Session.ID }), err
 }

@@ -360,22 +360,32 @@ func (s *Server) treeOf(ctx context.Context, c *conn) (*tree.Tree, error) {
 	if c.closed {
 		return nil, io.ErrClosedPipe
 	}
-	user := c.identity.Load().user
 	// A change of access from here on is seen by watch: the tree's version is then another one than the newest.
-	a, err := s.o.Store.Access(ctx, user.ID)
+	a, err := s.o.Store.Access(ctx, c.identity.Load().user.ID)
 	if err != nil {
 		return nil, err
 	}
-	pin, err := s.o.Store.Pin(ctx)
+	t, err := s.Tree(ctx, a, 0)
 	if err != nil {
 		return nil, err
 	}
-	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, user.Name), Kit: s.o.Kit, Quota: s.quota(user.ID), Cache: s.cache, Profiles: s.o.Store, Metrics: s.o.Store})
+	c.tree = t
+	return t, nil
+}
+
+// Tree opens the tree of the person of an access at a generation, 0 being the newest, for a reader that does not come by
+// SSH. Whoever holds it renews its access and closes it.
+func (s *Server) Tree(ctx context.Context, a *store.Access, generation int64) (*tree.Tree, error) {
+	pin, err := s.o.Store.PinAt(ctx, generation)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tree.Open(tree.Options{Pin: pin, Access: a, Lake: s.o.Lake, Home: filepath.Join(s.o.Home, a.User.Name), Kit: s.o.Kit, Quota: s.quota(a.User.ID), Cache: s.cache,
+		Profiles: s.o.Store, Metrics: s.o.Store})
 	if err != nil {
 		pin.Release()
 		return nil, err
 	}
-	c.tree = t
 	return t, nil
 }
 

@@ -14,6 +14,7 @@ const (
 	Conflict     Code = "conflict"
 	Invalid      Code = "invalid"
 	Unauthorized Code = "unauthorized"
+	Gone         Code = "gone" // it was there and is kept no longer
 )
 
 // Error is a refusal that a person may read: what happened, and a hint on what to do.

@@ -329,6 +329,39 @@ func (s *Store) Newest(ctx context.Context) (*Snapshot, error) {
 	return snap, nil
 }
 
+// snapshotAt reads an older generation, and keeps the one that was read last: who pulls one asks for it file by file.
+func (s *Store) snapshotAt(ctx context.Context, generation int64) (*Snapshot, error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	defer tx.Rollback()
+	snap := &Snapshot{Generation: generation}
+	var at int64
+	var swept bool
+	err = tx.QueryRowContext(ctx, `SELECT created_at, swept FROM generations WHERE id = ?`, generation).Scan(&at, &swept)
+	if errors.Is(err, sql.ErrNoRows) || swept {
+		return nil, refuse(Gone, "take the newest one", "generation %d is not kept", generation)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	s.pinMu.Lock()
+	cached := s.past
+	s.pinMu.Unlock()
+	if cached != nil && cached.Generation == generation {
+		return cached, nil
+	}
+	snap.CreatedAt = fromNanos(at)
+	if snap.Files, err = collect(ctx, tx, scanFile(), fileQuery+` WHERE valid_from <= ? AND (valid_to IS NULL OR valid_to > ?) ORDER BY logical`, generation, generation); err != nil {
+		return nil, err
+	}
+	s.pinMu.Lock()
+	defer s.pinMu.Unlock()
+	s.past = snap
+	return snap, nil
+}
+
 // TableFiles lists a table's files in the newest generation.
 func (s *Store) TableFiles(ctx context.Context, tableID int64) ([]File, error) {
 	return collect(ctx, s.r, scanFile(), fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)

@@ -32,6 +32,29 @@ func (s *Store) Pin(ctx context.Context) (*Pin, error) {
 	return p, nil
 }
 
+// PinAt holds an older generation, as long as its files are kept; 0 is the newest.
+func (s *Store) PinAt(ctx context.Context, generation int64) (*Pin, error) {
+	p, err := s.Pin(ctx)
+	if err != nil || generation == 0 || generation == p.Generation {
+		return p, err
+	}
+	// The newest one holds nothing of the past. A pin without a snapshot holds everything, until it is known to be there.
+	old := &Pin{s: s, Snapshot: &Snapshot{}, expires: p.expires}
+	s.pinMu.Lock()
+	s.pins[old] = struct{}{}
+	s.pinMu.Unlock()
+	p.Release()
+	snap, err := s.snapshotAt(ctx, generation)
+	if err != nil {
+		old.Release()
+		return nil, err
+	}
+	s.pinMu.Lock()
+	defer s.pinMu.Unlock()
+	old.Snapshot = snap
+	return old, nil
+}
+
 // Expired tells whether the pin's longest life is over; its files may be swept from then on.
 func (p *Pin) Expired() bool { return p.s.now().After(p.expires) }
 

@@ -36,6 +36,7 @@ type Store struct {
 	pinMu    sync.Mutex
 	pins     map[*Pin]struct{}
 	snapshot *Snapshot // the newest one read, shared by all pins of its generation
+	past     *Snapshot // the older one that was read last
 }
 
 // Open opens the database, making it when missing, and brings its schema up to date. Before a migration of an existing

@@ -8,6 +8,7 @@ package route
 import (
 	"cmp"
 	"net/http"
+	"time"
 )
 
 // Who says who may call a route.
@@ -30,14 +31,38 @@ type Route struct {
 	Who     Who
 	Scope   string // what a token needs besides, on Caller and AdminCaller routes
 	Handle  func(http.ResponseWriter, *http.Request) error
+	Doc     *Doc // of an operation of the API
+}
+
+// Doc describes an operation of the API to those who call it. With the pattern, the scope and the Go types it is all that the
+// OpenAPI document is made of.
+type Doc struct {
+	Tag     string
+	Summary string            // one line
+	Text    string            // what else there is to know
+	Path    map[string]string // what each parameter of the path is
+	Query   []Param
+	Body    any    // a value of the type that is sent as JSON, which is the example too; nil = nothing is sent
+	Answer  any    // a value of the type that is answered as JSON, nil = no JSON
+	Status  int    // of the answer when all is well; 0 = 200
+	Media   string // of an answer that is not JSON
+	Fails   []int  // statuses that it answers besides those that all operations share
+}
+
+// Param is a parameter of the query.
+type Param struct {
+	Name, Text string
+	Type       string // string, integer or boolean; "" = string
+	Enum       []string
 }
 
 // Problem is an error that a person reads: what happened, what to do, and the way out.
 type Problem struct {
 	Status         int
-	Title          string // what happened, a few words
-	Text           string // what it means and what to do
-	Link, LinkText string // the way out; empty means home
+	Title          string        // what happened, a few words
+	Text           string        // what it means and what to do
+	Link, LinkText string        // the way out; empty means home
+	RetryAfter     time.Duration // of a request that may be made again after a while; 0 = not said
 }
 
 func (p *Problem) Error() string { return cmp.Or(p.Title, http.StatusText(p.Status)) }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"io/fs"
 	"sync"
 	"time"
@@ -132,10 +133,33 @@ type doc struct {
 	mu    sync.Mutex
 	known bool
 	bytes int64
+	sum   string // SHA-256 of the text, hex
 }
 
 // fixed is a doc that is too small to be worth a cache.
-func fixed(text string) *doc { return &doc{only: text, known: true, bytes: int64(len(text))} }
+func fixed(text string) *doc {
+	return &doc{only: text, known: true, bytes: int64(len(text)), sum: sumOf(text)}
+}
+
+func sumOf(text string) string {
+	h := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(h[:])
+}
+
+// hash is asked for by few and so made apart from the size; it is kept for good, too.
+func (d *doc) hash() string {
+	d.mu.Lock()
+	sum := d.sum
+	d.mu.Unlock()
+	if sum != "" {
+		return sum
+	}
+	sum = sumOf(d.text())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sum = sum
+	return sum
+}
 
 func (d *doc) size() int64 {
 	d.mu.Lock()

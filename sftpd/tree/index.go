@@ -39,6 +39,14 @@ func (e *entry) Mode() fs.FileMode {
 	return 0o444
 }
 
+// Hash is the SHA-256 of the text, in hex; "" for a folder.
+func (e *entry) Hash() string {
+	if e.doc == nil {
+		return ""
+	}
+	return e.doc.hash()
+}
+
 // child finds a file or folder by name.
 func (e *entry) child(name string) fs.FileInfo {
 	i, ok := slices.BinarySearchFunc(e.children, name, func(c fs.FileInfo, n string) int { return strings.Compare(c.Name(), n) })
@@ -57,6 +65,9 @@ func (e lakeEntry) Mode() fs.FileMode  { return 0o444 }
 func (e lakeEntry) ModTime() time.Time { return e.f.ModTime }
 func (e lakeEntry) IsDir() bool        { return false }
 func (e lakeEntry) Sys() any           { return nil }
+
+// Hash is the SHA-256 of the bytes, in hex, as the manifest has it.
+func (e lakeEntry) Hash() string { return e.f.Hash }
 
 // catalog is the folder parquet/ of one generation for all who read the same tables. It never changes.
 type catalog struct {
