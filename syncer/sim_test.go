@@ -33,6 +33,8 @@ type simulated struct {
 	fail    func(r source.Request) error
 	asked   []source.Window
 	keys    int // how often keys were listed
+	twoKeys bool
+	step    func() error // called at each thing that the source does
 }
 
 type simRow struct {
@@ -62,8 +64,23 @@ func (s *simulated) retype(columns ...string) {
 
 func (s *simulated) set(cells ...string) { s.setAt(s.now, cells...) }
 
+// key is what tells rows apart.
+func (s *simulated) key(cells []string) string {
+	if s.twoKeys {
+		return cells[0] + "|" + cells[1]
+	}
+	return cells[0]
+}
+
+func (s *simulated) stepped() error {
+	if s.step == nil {
+		return nil
+	}
+	return s.step()
+}
+
 func (s *simulated) setAt(at time.Time, cells ...string) {
-	s.rows[cells[0]] = simRow{cells, at}
+	s.rows[s.key(cells)] = simRow{cells, at}
 	s.version++
 }
 
@@ -77,6 +94,9 @@ func (s *simulated) CanWindow(datadoc.Table) error { return nil }
 
 func (s *simulated) Fetch(_ context.Context, r source.Request) (*source.Result, error) {
 	s.asked = append(s.asked, r.Window)
+	if err := s.stepped(); err != nil {
+		return nil, err
+	}
 	if s.fail != nil {
 		if err := s.fail(r); err != nil {
 			return nil, err
@@ -92,6 +112,9 @@ func (s *simulated) Fetch(_ context.Context, r source.Request) (*source.Result, 
 
 func (s *simulated) Keys(_ context.Context, r source.Request) (*source.Result, error) {
 	s.keys++
+	if err := s.stepped(); err != nil {
+		return nil, err
+	}
 	return &source.Result{Fingerprint: "keys", DataTime: s.now, Size: -1, Data: s.data(s.columns[:len(r.Table.PrimaryKey)], source.Window{})}, nil
 }
 
@@ -114,17 +137,23 @@ func (s *simulated) data(columns []columnar.Column, w source.Window) source.Data
 	}
 	out.Flush()
 	text := b.String()
-	return &simData{columnar.CSV{Table: "sales.sim", Declared: columns, Dialect: columnar.Dialect{Delimiter: ',', Quote: '"', Header: true},
+	return &simData{s: s, csv: columnar.CSV{Table: "sales.sim", Declared: columns, Dialect: columnar.Dialect{Delimiter: ',', Quote: '"', Header: true},
 		Inputs: []columnar.Input{{Name: "sim", Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }}}}}
 }
 
-type simData struct{ csv columnar.CSV }
+type simData struct {
+	s   *simulated
+	csv columnar.CSV
+}
 
 func (d *simData) WriteParquet(ctx context.Context, w columnar.Sink, o columnar.Options) (*columnar.Result, error) {
+	if err := d.s.stepped(); err != nil {
+		return nil, err
+	}
 	o.BlockSize = 2048
 	return d.csv.WriteParquet(ctx, w, o)
 }
-func (d *simData) Settled(context.Context) error { return nil }
+func (d *simData) Settled(context.Context) error { return d.s.stepped() }
 func (d *simData) Close() error                  { return nil }
 
 // simHouse is a data folder with one table of a simulated source. keys are further keys of its description.
@@ -215,6 +244,23 @@ func (h *house) read(f store.File) (out []string) {
 		g = next
 	}
 	return out
+}
+
+// wholeTable gives the columns and all rows of the published table.
+func (h *house) wholeTable() (columns []store.Column, rows [][]string) {
+	h.t.Helper()
+	snap, err := h.store.Newest(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, f := range snap.Files {
+		columns = f.Schema
+		for _, line := range h.read(f) {
+			rows = append(rows, strings.Split(line, "|"))
+		}
+	}
+	h.content() // which checks the files
+	return columns, rows
 }
 
 // wants compares the published table with what the source has.

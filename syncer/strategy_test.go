@@ -2,9 +2,6 @@ package syncer_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,106 +13,6 @@ import (
 )
 
 const incremental = "primary_key: id, sync_strategy: incremental"
-
-func TestEveryStrategyEndsWithWhatTheSourceHas(t *testing.T) {
-	for name, keys := range map[string]string{
-		"incremental":                          incremental + ", reconcile_every: 1ns",
-		"incremental by month":                 incremental + ", reconcile_every: 1ns, partition_by: at, partition_granularity: month",
-		"partitioned by day":                   "primary_key: id, sync_strategy: partitioned, reconcile_every: 1ns, partition_by: at, partition_granularity: day",
-		"partitioned by value":                 "primary_key: id, sync_strategy: partitioned, reconcile_every: 1ns, partition_by: kind, partition_granularity: value",
-		"a key of several columns":             "primary_key: [id, kind], sync_strategy: incremental, reconcile_every: 1ns",
-		"full refresh":                         "primary_key: id, sync_strategy: full_refresh",
-		"deletes that the source marks":        incremental + ", delete_column: gone",
-		"marks in a table partitioned by year": incremental + ", delete_column: gone, partition_by: at, partition_granularity: year",
-	} {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(2) {
-				random(t, keys, rand.New(rand.NewPCG(seed, 7)))
-			}
-		})
-	}
-}
-
-// random does random things to a source, syncs now and then, sometimes with faults, and compares at the end of each round.
-func random(t *testing.T, keys string, r *rand.Rand) {
-	s := newSimulated("id int64", "kind string", "at date", "v string", "gone bool")
-	marks := strings.Contains(keys, "delete_column")
-	h := simHouse(t, s, keys)
-	day := func() string {
-		if r.IntN(8) == 0 {
-			return ""
-		}
-		return time.Date(2025, 11, 1+r.IntN(100), 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	}
-	kinds := []string{"", "a", "Big one", "c/d"}
-	kind := map[int]string{} // a key column never changes
-	one := func(id int) {
-		if strings.Contains(keys, "[id, kind]") {
-			if _, ok := kind[id]; !ok {
-				kind[id] = kinds[r.IntN(4)]
-			}
-		} else {
-			kind[id] = kinds[r.IntN(4)]
-		}
-		s.set(fmt.Sprint(id), kind[id], day(), fmt.Sprint("v", r.IntN(1000)), "false")
-	}
-	for id := range r.IntN(400) {
-		one(id)
-	}
-	hidden := map[string]simRow{} // rows that are marked as deleted: the source has them, the table must not
-	for range 6 {
-		s.now = s.now.Add(time.Minute)
-		if r.IntN(5) > 0 {
-			for range r.IntN(40) {
-				one(r.IntN(600))
-			}
-			for range r.IntN(10) {
-				id := fmt.Sprint(r.IntN(600))
-				row, ok := s.rows[id]
-				switch {
-				case !ok:
-				case marks:
-					s.set(id, row.cells[1], row.cells[2], row.cells[3], "true")
-				default:
-					s.remove(id)
-				}
-			}
-		}
-		switch r.IntN(6) {
-		case 0: // the source is away
-			s.fail = func(source.Request) error { return errSim }
-			if report := h.run(syncer.Request{}); report.Tables[0].Outcome != store.Failed {
-				t.Fatalf("%+v", report)
-			}
-			s.fail = nil
-		case 1: // a new process
-			h.openSim(s, keys)
-		case 2: // files are lost
-			if _, files := h.content(); len(files) > 0 {
-				snap, err := h.store.Newest(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				lost := snap.Files[r.IntN(len(snap.Files))]
-				if err := os.Remove(filepath.Join(h.data, "lake", filepath.FromSlash(lost.Physical))); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		h.okay(syncer.Request{})
-		clear(hidden)
-		for id, row := range s.rows {
-			if row.cells[4] == "true" {
-				hidden[id] = row
-				delete(s.rows, id)
-			}
-		}
-		h.wants(s)
-		for id, row := range hidden {
-			s.rows[id] = row
-		}
-	}
-}
 
 func TestATableThatGrowsBecomesPartsAndOnlyTouchedOnesGetNewBytes(t *testing.T) {
 	s := newSimulated("id int64", "v string")
