@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ type program struct {
 	store *store.Store
 	lake  *lake.Lake
 	sync  *syncer.Syncer
+	from  map[string]source.Source
 	lock  *flock.Flock // held while serving: one server per data folder, and only it sweeps
 }
 
@@ -52,18 +54,22 @@ func openProgram(ctx context.Context, cfg *config.Config, doc *datadoc.Doc, log 
 	if err != nil {
 		return nil, errors.Join(err, p.store.Close())
 	}
-	sources, err := connectors(cfg, log)
-	if err != nil {
+	if p.from, err = connectors(cfg, log); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	p.sync = syncer.New(syncer.Options{Data: cfg.DataDir, Store: p.store, Lake: p.lake, Sources: sources,
+	p.sync = syncer.New(syncer.Options{Data: cfg.DataDir, Store: p.store, Lake: p.lake, Sources: p.from,
 		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler(), Alerts: outbox{p.store}})
 	return p, nil
 }
 
 func (p *program) close() error {
-	err := p.lake.Close()
-	err = errors.Join(err, p.store.Close())
+	var err error
+	for _, s := range p.from {
+		if c, ok := s.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	err = errors.Join(err, p.lake.Close(), p.store.Close())
 	if p.lock != nil {
 		err = errors.Join(err, p.lock.Close())
 	}

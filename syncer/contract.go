@@ -138,6 +138,14 @@ func (c *content) agree(ctx context.Context, d *delta, whole bool, row *store.Ru
 		c.columns = d.columns
 		return nil
 	}
+	if d.out.Rows == 0 { // no cell says what type its column has
+		d.columns = slices.Clone(d.columns)
+		for i, col := range d.columns {
+			if old, ok := columnNamed(c.columns, col.Name); ok && !typed(c.doc, col.Name) {
+				d.columns[i].Type = old.Type
+			}
+		}
+	}
 	all := c.rename(d.columns, row)
 	moved := len(all)
 	all = append(all, differences(c.columns, d.columns)...)
@@ -170,6 +178,11 @@ func (c *content) agree(ctx context.Context, d *delta, whole bool, row *store.Ru
 		}
 	}
 	return nil
+}
+
+// typed tells whether the description declares a column's type.
+func typed(doc datadoc.Table, column string) bool {
+	return slices.ContainsFunc(doc.Columns, func(c datadoc.Column) bool { return c.Name == column && c.Type != "" })
 }
 
 // declared tells whether a difference is what the description asks for.

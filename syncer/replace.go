@@ -14,7 +14,7 @@ func (c *content) replace(ctx context.Context, d *delta) error {
 	if err := c.put(c.parts, nil); err != nil {
 		return err
 	}
-	if err := d.open(); err != nil {
+	if err := d.open(); err != nil || d.reader.Rows() == 0 {
 		return err
 	}
 	byKey := c.doc.Strategy != "full_refresh"

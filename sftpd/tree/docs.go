@@ -3,6 +3,7 @@ package tree
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"path"
 	"strings"
 	"time"
@@ -85,15 +86,20 @@ func (v *view) schema() string {
 			columns = append(columns, col)
 		}
 		item := yaml.MapSlice{
-			{Key: "description", Value: t.Definition.Description}, {Key: "path", Value: "server/parquet/" + v.where(t)}, {Key: "rows", Value: t.rows},
-			{Key: "size_bytes", Value: t.size}, {Key: "primary_key", Value: t.Definition.PrimaryKey}, {Key: "columns", Value: columns},
+			{Key: "table_id", Value: t.SourceID}, {Key: "description", Value: t.Definition.Description}, {Key: "path", Value: "server/parquet/" + v.where(t)}, {Key: "rows", Value: t.rows},
+			{Key: "size_bytes", Value: t.size}, {Key: "primary_key", Value: t.Definition.PrimaryKey}, {Key: "sync_strategy", Value: t.Definition.SyncStrategy}, {Key: "columns", Value: columns},
+		}
+		if t.Definition.PartitionBy != "" && t.Definition.SyncStrategy != "full_refresh" {
+			item = append(item, yaml.MapItem{Key: "partitioned_by", Value: t.Definition.PartitionBy})
 		}
 		if keys := v.foreignKeys(t.Table); len(keys) > 0 {
 			item = append(item, yaml.MapItem{Key: "foreign_keys", Value: keysOf(keys)})
 		}
 		tables = append(tables, yaml.MapItem{Key: v.viewName(t.Table), Value: item})
 	}
-	return "# Tables that you can read, with their columns. Made anew with each generation.\n" + render(yaml.MapSlice{{Key: "tables", Value: tables}})
+	meta := yaml.MapSlice{{Key: "_schema_version", Value: 2}, {Key: "generated_at", Value: v.snapshot.CreatedAt.UTC().Format(time.RFC3339)}, {Key: "generator", Value: "aida"}}
+	return "# Tables that you can read, with their columns. Made anew with each generation.\n" +
+		render(yaml.MapSlice{{Key: "_metadata", Value: meta}, {Key: "tables", Value: tables}})
 }
 
 func keysOf(keys []store.ForeignKey) (out []yaml.MapSlice) {
@@ -237,17 +243,23 @@ func (v *view) manifest() string {
 // syncState is sync_state.json, which the scripts of the reference read.
 func (v *view) syncState() string {
 	type state struct {
+		Name       string    `json:"table_name"`
 		LastSync   time.Time `json:"last_sync,omitzero"`
 		Rows       int64     `json:"rows"`
 		FileSizeMB float64   `json:"file_size_mb"`
 		Strategy   string    `json:"strategy"`
+		Columns    int       `json:"columns"`
 	}
 	m := struct {
 		LastUpdated time.Time        `json:"last_updated,omitzero"`
 		Tables      map[string]state `json:"tables"`
 	}{v.snapshot.CreatedAt, map[string]state{}}
 	for _, t := range v.tables() {
-		m.Tables[t.SourceID] = state{t.SyncedAt, t.rows, float64(t.size) / 1e6, t.Definition.SyncStrategy}
+		s := state{Name: t.Name, LastSync: t.SyncedAt, Rows: t.rows, FileSizeMB: math.Round(float64(t.size)/(1<<20)*100) / 100, Strategy: t.Definition.SyncStrategy}
+		if len(t.files) > 0 {
+			s.Columns = len(t.files[0].Schema)
+		}
+		m.Tables[t.SourceID] = s
 	}
 	return indent(m)
 }

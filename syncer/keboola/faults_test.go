@@ -2,6 +2,7 @@ package keboola_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -194,5 +195,24 @@ func TestAFullDiskIsNoDownloadProblem(t *testing.T) {
 	}
 	if n := len(stack.Calls("slice")); n != 0 {
 		t.Errorf("%d slices were asked for", n)
+	}
+}
+
+// idle counts how often its connections are closed.
+type idle struct {
+	http.RoundTripper
+	closed int
+}
+
+func (i *idle) CloseIdleConnections() { i.closed++ }
+
+func TestCloseEndsTheConnectionsThatAreKeptOpen(t *testing.T) {
+	keep := &idle{RoundTripper: http.DefaultTransport}
+	s, err := keboola.New(keboola.Options{StackURL: "https://connection.keboola.com", Token: "1-2", Transport: keep})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil || keep.closed != 1 {
+		t.Errorf("closed %d times, %v", keep.closed, err)
 	}
 }

@@ -102,6 +102,12 @@ func stackURL(text string) (*url.URL, error) {
 // Name is "keboola".
 func (s *Source) Name() string { return "keboola" }
 
+// Close ends the connections that are kept open for the next request.
+func (s *Source) Close() error {
+	s.client.CloseIdleConnections()
+	return nil
+}
+
 // Check asks the API whose token this is, and compares the project with the one of the options. A good answer is kept.
 func (s *Source) Check(ctx context.Context) (Project, error) {
 	s.mu.Lock()
