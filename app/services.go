@@ -14,6 +14,7 @@ import (
 	"aida/portal/route"
 	"aida/services/gateway"
 	"aida/services/notify"
+	"aida/services/notify/rule"
 	"aida/services/telegram"
 	"aida/store"
 
@@ -25,6 +26,7 @@ type services struct {
 	notify   *notify.Notify
 	gateway  *gateway.Gateway
 	telegram *telegram.Bot // nil = no bot is configured
+	rules    *rule.Runner
 	starter  *starter
 	watch    func(ctx context.Context)
 }
@@ -46,6 +48,11 @@ func (p *program) newServices(ctx context.Context, providers []auth.Provider, we
 	if s.notify, err = notify.New(ctx, o); err != nil {
 		return nil, err
 	}
+	q, err := p.newQuerier()
+	if err != nil {
+		return nil, err
+	}
+	s.rules = rule.New(rule.Options{Store: p.store, Query: q, Home: filepath.Join(p.cfg.DataDir, "home"), Wake: s.notify.Wake, Log: p.log})
 	s.gateway = gateway.New(gateway.Options{Store: p.store, Log: p.log, Token: deviceIdentity(providers),
 		Session: func(r *http.Request) (gateway.Identity, bool) {
 			u, valid, ok := web().Session(r)
@@ -108,6 +115,7 @@ func (s *services) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.notify.Run(ctx) })
 	group.Go(func() error { return s.gateway.Run(ctx) })
+	group.Go(func() error { return s.rules.Run(ctx) })
 	group.Go(func() error { s.starter.run(ctx); return nil })
 	group.Go(func() error { s.watch(ctx); return nil })
 	if s.telegram != nil {

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,10 +50,10 @@ type Alert struct {
 	ReadAt    time.Time  `json:"read_at,omitzero"` // by the person who asks
 }
 
-// Audience is whom an alert is for: one of these is set. Who is suspended gets nothing.
+// Audience is whom an alert is for: one of these is set, or User and Groups. Who is suspended gets nothing.
 type Audience struct {
 	User     string
-	Group    string
+	Groups   []string
 	TableID  int64 // all who switched nothing off and may read the table
 	Admins   bool
 	Everyone bool
@@ -59,10 +61,12 @@ type Audience struct {
 
 func (a Audience) String() string {
 	switch {
+	case a.User != "" && len(a.Groups) > 0:
+		return "user " + a.User + ", group " + strings.Join(a.Groups, ", group ")
 	case a.User != "":
 		return "user " + a.User
-	case a.Group != "":
-		return "group " + a.Group
+	case len(a.Groups) > 0:
+		return "group " + strings.Join(a.Groups, ", group ")
 	case a.TableID != 0:
 		return "readers of the table"
 	case a.Admins:
@@ -80,6 +84,7 @@ type Raise struct {
 	Script         string
 	To             Audience
 	Recovered      bool          // the condition holds no longer; nothing is sent unless it had fired
+	Silent         bool          // with Recovered: it ends without a word
 	Event          bool          // it has no end: each one outside of the cool-down fires
 	Cooldown       time.Duration // between alerts of a condition that goes on; 0 = each time, below 0 = never again until it recovers
 }
@@ -93,33 +98,41 @@ const (
 // RaiseAlert writes an alert with its recipients and deliveries, or finds that there is nothing to tell: then the alert is nil.
 // It is one transaction, so that a kill leaves all of it or nothing, and any process may call it.
 func (s *Store) RaiseAlert(ctx context.Context, r Raise) (*Alert, error) {
-	if r.Source == "" || r.Dedupe == "" || strings.TrimSpace(r.Title+r.Message) == "" {
-		return nil, refuse(Invalid, "give source, dedupe and a title or a message", "an alert is incomplete")
-	}
-	if r.Severity == "" {
-		r.Severity = Warning
+	if err := r.check(); err != nil {
+		return nil, err
 	}
 	var out *Alert
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		out = nil
-		now := s.now().UTC()
-		state, err := s.condition(ctx, tx, r, now)
-		if err != nil || state == "" {
-			return err
-		}
-		to, err := recipients(ctx, tx, r.To)
-		if err != nil {
-			return err
-		}
-		a := Alert{UID: rand.Text(), Source: r.Source, Severity: r.Severity, State: state, Title: cutText(r.Title, maxAlertTitle),
-			Message: cutText(r.Message, maxAlertMessage), Image: r.Image, Link: r.Link, Script: r.Script, Audience: r.To.String(), CreatedAt: now}
-		if a.ID, err = insertAlert(ctx, tx, a, r.Dedupe, to); err != nil {
-			return fmt.Errorf("alert of %s: %w", r.Source, err)
-		}
-		out = &a
-		return nil
+	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+		out, err = s.raise(ctx, tx, r)
+		return err
 	})
 	return out, err
+}
+
+func (r Raise) check() error {
+	if r.Source == "" || r.Dedupe == "" || strings.TrimSpace(r.Title+r.Message) == "" && !r.Silent {
+		return refuse(Invalid, "give source, dedupe and a title or a message", "an alert is incomplete")
+	}
+	return nil
+}
+
+// raise does RaiseAlert's work in the transaction of what it belongs to.
+func (s *Store) raise(ctx context.Context, tx *sql.Tx, r Raise) (*Alert, error) {
+	now := s.now().UTC()
+	state, err := s.condition(ctx, tx, r, now)
+	if err != nil || state == "" || r.Silent {
+		return nil, err
+	}
+	to, err := recipients(ctx, tx, r.To)
+	if err != nil {
+		return nil, err
+	}
+	a := Alert{UID: rand.Text(), Source: r.Source, Severity: cmp.Or(r.Severity, Warning), State: state, Title: cutText(r.Title, maxAlertTitle),
+		Message: cutText(r.Message, maxAlertMessage), Image: r.Image, Link: r.Link, Script: r.Script, Audience: r.To.String(), CreatedAt: now}
+	if a.ID, err = insertAlert(ctx, tx, a, r.Dedupe, to); err != nil {
+		return nil, fmt.Errorf("alert of %s: %w", r.Source, err)
+	}
+	return &a, nil
 }
 
 // condition moves the condition on and gives the state of the alert to write; "" = none.
@@ -159,17 +172,8 @@ func recipients(ctx context.Context, tx *sql.Tx, a Audience) ([]int64, error) {
 		return v, rows.Scan(&v)
 	}
 	switch {
-	case a.User != "":
-		if _, err := userByName(ctx, tx, a.User); err != nil {
-			return nil, err
-		}
-		return collect(ctx, tx, id, `SELECT id FROM users WHERE name = ? AND suspended_at = 0`, a.User)
-	case a.Group != "":
-		g, err := groupByName(ctx, tx, a.Group)
-		if err != nil {
-			return nil, err
-		}
-		return collect(ctx, tx, id, `SELECT u.id FROM group_members m JOIN users u ON u.id = m.user_id WHERE m.group_id = ? AND u.suspended_at = 0`, g.ID)
+	case a.User != "" || len(a.Groups) > 0:
+		return members(ctx, tx, a)
 	case a.TableID != 0:
 		users, err := collect(ctx, tx, id, `SELECT id FROM users WHERE suspended_at = 0`)
 		if err != nil {
@@ -192,6 +196,41 @@ func recipients(ctx context.Context, tx *sql.Tx, a Audience) ([]int64, error) {
 		return collect(ctx, tx, id, `SELECT id FROM users WHERE suspended_at = 0`)
 	}
 	return nil, refuse(Invalid, "say whom it is for", "an alert has no audience")
+}
+
+// members lists a person and the people of groups, each once.
+func members(ctx context.Context, tx *sql.Tx, a Audience) (out []int64, err error) {
+	add := func(query string, arg any) error {
+		ids, err := collect(ctx, tx, func(rows *sql.Rows) (int64, error) {
+			var v int64
+			return v, rows.Scan(&v)
+		}, query, arg)
+		for _, id := range ids {
+			if !slices.Contains(out, id) {
+				out = append(out, id)
+			}
+		}
+		return err
+	}
+	if a.User != "" {
+		u, err := userByName(ctx, tx, a.User)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(`SELECT id FROM users WHERE id = ? AND suspended_at = 0`, u.ID); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range a.Groups {
+		g, err := groupByName(ctx, tx, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(`SELECT u.id FROM group_members m JOIN users u ON u.id = m.user_id WHERE m.group_id = ? AND u.suspended_at = 0`, g.ID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func insertAlert(ctx context.Context, tx *sql.Tx, a Alert, dedupe string, to []int64) (int64, error) {

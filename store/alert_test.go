@@ -114,7 +114,7 @@ func TestAlertsGoToTheirAudienceAlone(t *testing.T) {
 		to   Audience
 		want string
 	}{
-		{Audience{User: "eva"}, "eva"}, {Audience{Group: "sales"}, "tom"}, {Audience{Admins: true}, "ada"},
+		{Audience{User: "eva"}, "eva"}, {Audience{Groups: []string{"sales"}}, "tom"}, {Audience{Admins: true}, "ada"},
 		{Audience{Everyone: true}, "ada eva tom"}, {Audience{TableID: tables[0].ID}, "ada eva"}, {Audience{User: "gone"}, ""},
 	} {
 		a, err := s.RaiseAlert(ctx, Raise{Source: "s", Dedupe: c.to.String(), Title: "t", To: c.to})

@@ -100,12 +100,17 @@ func (n *Notify) Raise(ctx context.Context, r store.Raise) error {
 	}
 	if a != nil {
 		n.o.Log.Info("alert", "id", a.ID, "source", a.Source, "state", a.State, "severity", a.Severity, "for", a.Audience)
-		select {
-		case n.wake <- struct{}{}:
-		default:
-		}
+		n.Wake()
 	}
 	return nil
+}
+
+// Wake makes Run look for new alerts now.
+func (n *Notify) Wake() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Run hands out and delivers alerts until ctx is done.

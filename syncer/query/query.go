@@ -39,6 +39,7 @@ type Options struct {
 	Open    func(f store.File) (File, error)
 	Timeout time.Duration // 30 s for one query
 	MaxRows int           // 10,000 rows in a result
+	MaxSize int           // 64 MiB of texts in a result
 }
 
 // Engine runs queries. It is safe for concurrent use.
@@ -56,6 +57,9 @@ func New(o Options) (*Engine, error) {
 	}
 	if o.MaxRows <= 0 {
 		o.MaxRows = 10_000
+	}
+	if o.MaxSize <= 0 {
+		o.MaxSize = 64 << 20
 	}
 	e := &Engine{o: o, driver: &sqlite.Driver{}}
 	if err := e.driver.RegisterModule("lake", module{e}); err != nil {
@@ -78,6 +82,7 @@ type Result struct {
 	Columns   []string `json:"columns"`
 	Rows      [][]any  `json:"rows"`
 	Truncated bool     `json:"truncated"` // there are more rows than were asked for
+	Data      string   `json:"-"`         // tells versions of the data that was read apart
 }
 
 // Error is a fault of the query itself, which its author can mend.
@@ -132,7 +137,7 @@ func readable(err *sqlite.Error) string {
 	text := codeTail.ReplaceAllString(err.Error(), "")
 	text = strings.TrimPrefix(text, "SQL logic error: ")
 	if strings.Contains(text, "no such table") {
-		text += ": `aida table list` or the catalog has the names"
+		text += ": it does not exist, or you may not read it; the catalog has the names"
 	}
 	return text
 }
@@ -156,6 +161,7 @@ func (e *Engine) run(ctx context.Context, s *session, token, text string, limit 
 	}
 	defer rows.Close()
 	out = &Result{Rows: [][]any{}}
+	size := 0
 	if out.Columns, err = rows.Columns(); err != nil {
 		return nil, err
 	}
@@ -171,11 +177,23 @@ func (e *Engine) run(ctx context.Context, s *session, token, text string, limit 
 		if err := rows.Scan(to...); err != nil {
 			return nil, err
 		}
+		for _, v := range row {
+			switch v := v.(type) {
+			case string:
+				size += len(v)
+			case []byte:
+				size += len(v)
+			}
+		}
+		if size > e.o.MaxSize {
+			return nil, &Error{fmt.Sprintf("the result is larger than %d MiB: ask for fewer rows or columns", e.o.MaxSize>>20)}
+		}
 		out.Rows = append(out.Rows, row)
 	}
 	if !out.Truncated {
 		err = rows.Err()
 	}
+	out.Data = s.version()
 	return out, err
 }
 

@@ -2,7 +2,10 @@ package query
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +45,21 @@ func (s *session) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// version tells states of the tables that the query goes over apart: their files are named by their content.
+func (s *session) version() string {
+	var names []string
+	for _, t := range s.tables {
+		if t.planned {
+			for _, f := range t.files {
+				names = append(names, f.Physical)
+			}
+		}
+	}
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
+	return hex.EncodeToString(sum[:16])
 }
 
 // close ends the cursors that SQLite did not.
@@ -84,6 +102,8 @@ type table struct {
 	name  string
 	files []store.File
 	types []columnar.Type
+
+	planned bool // the query goes over it
 }
 
 func (t *table) declaration() string {
@@ -122,6 +142,7 @@ func affinity(t columnar.Type) string {
 
 // BestIndex takes the conditions that row groups and rows can be left out by. SQLite checks all rows that are given to it again.
 func (t *table) BestIndex(info *vtab.IndexInfo) error {
+	t.planned = true
 	var plan []string
 	cost := 0.0
 	for _, f := range t.files {
