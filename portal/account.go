@@ -2,12 +2,9 @@ package portal
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"aida/portal/auth"
 	"aida/portal/route"
 	"aida/store"
 )
@@ -167,24 +164,8 @@ func (p *Portal) revokeDevice(w http.ResponseWriter, r *http.Request) error {
 
 // addToken makes a token and shows its secret this one time.
 func (p *Portal) addToken(w http.ResponseWriter, r *http.Request) error {
-	me := visitorFrom(r).User
-	days, err := strconv.Atoi(r.PostFormValue("days"))
-	if err != nil || days < 1 || days > 365 {
-		return p.showAccount(w, r, http.StatusBadRequest, accountView{Wrong: "A token lives from 1 to 365 days."})
-	}
-	var scopes []string
-	for _, s := range r.PostForm["scope"] {
-		if !slices.Contains(tokenScopes, s) || s == "admin" && me.Role != store.Admin {
-			return p.showAccount(w, r, http.StatusBadRequest, accountView{Wrong: "There is no scope " + strconv.Quote(s) + " for you."})
-		}
-		scopes = append(scopes, s)
-	}
-	if len(scopes) == 0 {
-		return p.showAccount(w, r, http.StatusBadRequest, accountView{Wrong: "Say what the token may do."})
-	}
-	secret := "aida_" + auth.NewSecret()
-	_, err = p.store.AddToken(r.Context(), me.Name, secret, store.Token{Kind: store.APIToken, UserID: me.ID, Name: r.PostFormValue("name"), Scopes: scopes,
-		ExpiresAt: p.now().Add(time.Duration(days) * 24 * time.Hour)})
+	days, _ := strconv.Atoi(r.PostFormValue("days")) // 0 is refused as any other number outside of the bounds
+	_, secret, err := p.makeToken(r, tokenBody{Name: r.PostFormValue("name"), Scopes: r.PostForm["scope"], Days: days})
 	if code := store.CodeOf(err); code == store.Invalid || code == store.Conflict {
 		return p.showAccount(w, r, http.StatusBadRequest, accountView{Wrong: sentence(err.Error())})
 	}

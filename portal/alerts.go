@@ -28,7 +28,9 @@ func (p *Portal) alertRoutes() []route.Route {
 		{Pattern: "GET /alerts", Who: route.Person, Handle: p.alerts},
 		{Pattern: "POST /alerts/telegram/link", Who: route.Person, Handle: p.linkTelegram},
 		{Pattern: "POST /alerts/telegram/unlink", Who: route.Person, Handle: p.unlinkTelegram},
-		{Pattern: "GET /api/v1/alerts", Who: route.Caller, Handle: p.alertList},
+		{Pattern: "GET /api/v1/alerts", Who: route.Caller, Handle: p.alertList, Doc: &route.Doc{Tag: "Alerts", Summary: "List your alerts, oldest first", Answer: alertsAnswer{},
+			Query: []route.Param{{Name: "after", Type: "integer", Text: "List the alerts behind this one: the next of the answer before."}, {Name: "limit", Type: "integer", Text: "Most alerts of one answer: 1 to 1000, 200 unless it is given."}}}},
+		{Pattern: "POST /api/v1/alerts/read", Who: route.Caller, Handle: p.readAlerts, Doc: &route.Doc{Tag: "Alerts", Summary: "Mark your alerts as read, up to one of them", Body: readBody{12}, Answer: doneView{}}},
 		{Pattern: "GET /api/notifications/images/{file}", Who: route.Caller, Handle: p.alertImage},
 		{Pattern: "GET /api/telegram/status", Who: route.Caller, Handle: p.telegramStatus},
 		{Pattern: "POST /api/telegram/verify", Who: route.Caller, Handle: p.telegramVerify},
@@ -136,19 +138,48 @@ func (p *Portal) unlinkTelegram(w http.ResponseWriter, r *http.Request) error {
 
 const maxAlerts = 200
 
+type (
+	alertsAnswer struct {
+		Alerts []store.Alert `json:"alerts"`
+		Next   int64         `json:"next,omitempty"` // the newest of them; missing when there is none
+	}
+	readBody struct {
+		UpTo int64 `json:"up_to"` // number of the newest alert that was read
+	}
+)
+
 // alertList gives the person's alerts behind the one that ?after names, oldest first.
 func (p *Portal) alertList(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	after, _ := strconv.ParseInt(q.Get("after"), 10, 64)
-	limit, err := strconv.Atoi(q.Get("limit"))
-	if err != nil || limit < 1 || limit > maxAlerts {
-		limit = maxAlerts
-	}
-	list, err := p.store.Inbox(r.Context(), visitorFrom(r).User.ID, max(after, 0), limit)
+	after, err := queryNumber(r, "after")
 	if err != nil {
 		return err
 	}
-	return p.JSON(w, http.StatusOK, map[string]any{"alerts": append([]store.Alert{}, list...)})
+	limit := maxAlerts
+	if r.URL.Query().Has("limit") {
+		if limit, err = limitOf(r); err != nil {
+			return err
+		}
+	}
+	list, err := p.store.Inbox(r.Context(), visitorFrom(r).User.ID, after, limit)
+	if err != nil {
+		return err
+	}
+	out := alertsAnswer{Alerts: append([]store.Alert{}, list...)}
+	if len(list) > 0 {
+		out.Next = list[len(list)-1].ID
+	}
+	return p.JSON(w, http.StatusOK, out)
+}
+
+func (p *Portal) readAlerts(w http.ResponseWriter, r *http.Request) error {
+	var b readBody
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	if b.UpTo < 1 {
+		return &store.Error{Code: store.Invalid, Message: "up_to is not the number of an alert"}
+	}
+	return p.ok(w, p.store.ReadInbox(r.Context(), visitorFrom(r).User.ID, b.UpTo))
 }
 
 var imageName = regexp.MustCompile(`^[A-Za-z0-9_-]+\.(png|jpg)$`)

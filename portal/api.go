@@ -71,13 +71,14 @@ func oldest[T any](list []T, limit int, id func(T) int64) ([]T, int64) {
 	return append([]T{}, list...), 0
 }
 
-// page cuts a list that is sorted by name: what is behind ?after, at most ?limit of it, and where the next page begins.
+// pageByName gives a list by name: what is behind ?after, at most ?limit of it, and where the next page begins.
 func pageByName[T any](r *http.Request, list []T, name func(T) string) (out []T, next string, err error) {
 	limit, err := limitOf(r)
 	if err != nil {
 		return nil, "", err
 	}
 	after := r.URL.Query().Get("after")
+	list = slices.SortedFunc(slices.Values(list), func(x, y T) int { return strings.Compare(name(x), name(y)) })
 	out = []T{}
 	for _, v := range list {
 		if after != "" && name(v) <= after {

@@ -16,8 +16,6 @@ func (p *Portal) catalogRoutes() []route.Route {
 		{Pattern: "GET /catalog", Who: route.Person, Handle: p.catalog},
 		{Pattern: "POST /catalog/datasets", Who: route.Person, Handle: p.subscribe},
 		{Pattern: "GET /catalog/{table}", Who: route.Person, Handle: p.table},
-		{Pattern: "GET /api/v1/tables", Who: route.Caller, Handle: p.tableList},
-		{Pattern: "GET /api/v1/tables/{table}", Who: route.Caller, Handle: p.tableDetail},
 	}
 }
 
@@ -150,45 +148,3 @@ func (p *Portal) readable(r *http.Request) (store.Table, *store.Access, error) {
 }
 
 func tablePath(t store.Table) string { return "/catalog/" + url.PathEscape(t.FullName()) }
-
-// apiTable is a table as programs get it.
-type apiTable struct {
-	Name        string       `json:"name"`
-	Description string       `json:"description"`
-	Dataset     string       `json:"dataset"`
-	Rows        int64        `json:"rows"`
-	Bytes       int64        `json:"bytes"`
-	State       string       `json:"state"`
-	Table       *store.Table `json:"table,omitempty"`
-	Files       []store.File `json:"files,omitempty"`
-}
-
-func (p *Portal) tableList(w http.ResponseWriter, r *http.Request) error {
-	a, err := p.accessOf(r.Context(), visitorFrom(r).User.ID)
-	if err != nil {
-		return err
-	}
-	tables, err := p.tablesOf(r, a, visitorFrom(r).User.LastSyncAt)
-	if err != nil {
-		return err
-	}
-	out := []apiTable{}
-	for _, t := range tables {
-		out = append(out, apiTable{Name: t.FullName(), Description: t.Definition.Description, Dataset: t.Dataset, Rows: t.Rows, Bytes: t.Bytes, State: t.State})
-	}
-	return p.JSON(w, http.StatusOK, map[string]any{"tables": out})
-}
-
-func (p *Portal) tableDetail(w http.ResponseWriter, r *http.Request) error {
-	t, a, err := p.readable(r)
-	if err != nil {
-		return err
-	}
-	v, err := p.tableViewOf(r, t, a)
-	if err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, map[string]any{
-		"table":   apiTable{Name: t.FullName(), Description: t.Definition.Description, Dataset: t.Dataset, Rows: v.Rows, Bytes: v.Bytes, State: v.State, Table: &t, Files: v.Files},
-		"profile": v.Profile, "history": v.History})
-}

@@ -22,8 +22,16 @@ type hit struct {
 
 const maxHits = 30
 
-// find looks for pages, tables, columns, metrics and, for admins, people by name. It finds nothing that the person may not see.
 func (p *Portal) find(w http.ResponseWriter, r *http.Request) error {
+	hits, err := p.hits(r)
+	if err != nil {
+		return err
+	}
+	return p.JSON(w, http.StatusOK, hits)
+}
+
+// hits looks for pages, tables, columns, metrics and, for admins, people by name. It finds nothing that the person may not see.
+func (p *Portal) hits(r *http.Request) ([]hit, error) {
 	v := visitorFrom(r)
 	words := strings.Fields(strings.ToLower(r.URL.Query().Get("q")))
 	hits := []hit{}
@@ -41,7 +49,7 @@ func (p *Portal) find(w http.ResponseWriter, r *http.Request) error {
 	if served["/catalog"] && len(words) > 0 {
 		a, err := p.accessOf(r.Context(), v.User.ID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, t := range a.Tables {
 			add(t.FullName(), "table", "/catalog/"+url.PathEscape(t.FullName()))
@@ -55,7 +63,7 @@ func (p *Portal) find(w http.ResponseWriter, r *http.Request) error {
 	if served["/metrics"] && len(words) > 0 {
 		list, err := p.metricsOf(r)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, m := range list {
 			if m.Problem == "" {
@@ -66,13 +74,13 @@ func (p *Portal) find(w http.ResponseWriter, r *http.Request) error {
 	if v.User.Role == store.Admin && len(words) > 0 {
 		users, err := p.store.Users(r.Context())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, u := range users {
 			add(p.displayName(u)+" ("+u.Name+")", "person", personPath(u.Name))
 		}
 	}
-	return p.JSON(w, http.StatusOK, hits)
+	return hits, nil
 }
 
 func matches(name string, words []string) bool {

@@ -13,7 +13,6 @@ func (p *Portal) generationRoutes() []route.Route {
 		{Pattern: "GET /admin/generations", Who: route.Admin, Handle: p.generations},
 		{Pattern: "GET /admin/generations/{generation}", Who: route.Admin, Handle: p.generation},
 		{Pattern: "POST /admin/generations/{generation}/rollback", Who: route.Admin, Handle: p.rollback},
-		{Pattern: "GET /api/v1/generations", Who: route.AdminCaller, Handle: p.generationList},
 	}
 }
 
@@ -25,14 +24,6 @@ func (p *Portal) generations(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.render(w, r, http.StatusOK, "generations", page{Title: "Generations", Lede: "Every state of the data that was published, newest first.", Data: list})
-}
-
-func (p *Portal) generationList(w http.ResponseWriter, r *http.Request) error {
-	list, err := p.store.Generations(r.Context(), generationsShown)
-	if err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, map[string]any{"generations": append([]store.Generation{}, list...)})
 }
 
 type generationView struct {

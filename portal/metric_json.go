@@ -20,6 +20,10 @@ type metricEntry struct {
 	Path        string `json:"path"`
 }
 
+type metricsAnswer struct {
+	Metrics []metricEntry `json:"metrics"`
+}
+
 // metricJSON is a metric in the reference's shape.
 type metricJSON struct {
 	Name          string `json:"name"`
@@ -83,7 +87,7 @@ func (p *Portal) metricList(w http.ResponseWriter, r *http.Request) error {
 			out = append(out, metricEntry{m.Name, m.DisplayName, path.Dir(m.Path), strings.Join(strings.Fields(m.Description), " "), m.Grain, m.Path})
 		}
 	}
-	return p.JSON(w, http.StatusOK, map[string]any{"metrics": out})
+	return p.JSON(w, http.StatusOK, metricsAnswer{out})
 }
 
 func (p *Portal) metricDetail(w http.ResponseWriter, r *http.Request) error {

@@ -17,9 +17,11 @@ func (p *Portal) metricRoutes() []route.Route {
 		{Pattern: "GET /metrics", Who: route.Person, Handle: p.metrics},
 		{Pattern: "GET /metrics/{category}/{name}", Who: route.Person, Handle: p.metric},
 		{Pattern: "GET /docs/metrics/{category}/{file}", Who: route.Person, Handle: p.metricFile},
-		{Pattern: "GET /api/v1/metrics", Who: route.Caller, Handle: p.metricList},
-		{Pattern: "GET /api/v1/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail},
-		{Pattern: "GET /api/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail},
+		{Pattern: "GET /api/v1/metrics", Who: route.Caller, Handle: p.metricList, Doc: &route.Doc{Tag: "Data", Summary: "List the metrics", Answer: metricsAnswer{}}},
+		{Pattern: "GET /api/v1/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail, Doc: &route.Doc{Tag: "Data", Summary: "One metric, with its SQL", Answer: metricJSON{}, Fails: []int{404, 422},
+			Path: map[string]string{"category": "Category of the metric.", "name": "Its name."}}},
+		{Pattern: "GET /api/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail, Doc: &route.Doc{Tag: "Reference", Summary: "One metric, by its file", Answer: metricJSON{}, Fails: []int{404, 422},
+			Path: map[string]string{"category": "Category of the metric.", "name": "Its file, name.yml."}}},
 	}
 }
 

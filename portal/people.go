@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -90,8 +89,7 @@ func (p *Portal) showPeople(w http.ResponseWriter, r *http.Request, status int, 
 	v.Total, v.Query, v.Mail = len(users), strings.TrimSpace(r.URL.Query().Get("q")), p.o.Mailer != nil && p.o.Mailer.Configured()
 	words := strings.Fields(strings.ToLower(v.Query))
 	users = slices.DeleteFunc(users, func(u store.User) bool {
-		text := strings.ToLower(strings.Join(append([]string{u.Name, u.Email, p.displayName(u), string(u.Role)}, u.Groups...), " "))
-		return slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+		return !matches(p.personText(u), words)
 	})
 	var from, to int
 	v.Pager, from, to = pageOf(r, len(users))
@@ -158,26 +156,13 @@ const inviteLife = 72 * time.Hour
 
 // invite makes an account, and sends the person a letter when mail is configured.
 func (p *Portal) invite(w http.ResponseWriter, r *http.Request) error {
-	ctx, me := r.Context(), visitorFrom(r).User
 	f := inviteForm{strings.TrimSpace(r.PostFormValue("email")), strings.TrimSpace(r.PostFormValue("full_name")), strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("role")}
-	email, err := store.NormalEmail(f.Email)
-	if err == nil && email == "" {
-		err = &store.Error{Code: store.Invalid, Message: "write the person's e-mail address"}
-	}
-	var u store.User
-	if err == nil {
-		u, err = p.store.AddUser(ctx, me.Name, store.NewUser{Name: cmp.Or(f.Name, p.o.Names.Name(email)), Email: email, Role: store.Role(f.Role)})
-	}
+	u, err := p.addPerson(r, personBody{Email: f.Email, FullName: f.FullName, Name: f.Name, Role: store.Role(f.Role)})
 	if code := store.CodeOf(err); code == store.Invalid || code == store.Conflict {
 		return p.showPeople(w, r, http.StatusBadRequest, peopleView{Wrong: sentence(err.Error()), Form: f})
 	}
 	if err != nil {
 		return err
-	}
-	if f.FullName != "" {
-		if err := p.store.SetFullName(ctx, me.Name, u.Name, f.FullName); err != nil {
-			return err
-		}
 	}
 	to := "/admin/people/" + url.PathEscape(u.Name)
 	sent, err := p.sendInvitation(r, u)
@@ -185,9 +170,9 @@ func (p *Portal) invite(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !sent {
-		return p.done(w, r, to, "%s is invited. No mail is configured: print a sign-in link on the server with `aida analyst link %s`.", u.Name, email)
+		return p.done(w, r, to, "%s is invited. No mail is configured: print a sign-in link on the server with `aida analyst link %s`.", u.Name, u.Email)
 	}
-	return p.done(w, r, to, "%s is invited, a letter is on its way to %s.", u.Name, email)
+	return p.done(w, r, to, "%s is invited, a letter is on its way to %s.", u.Name, u.Email)
 }
 
 func (p *Portal) sendInvitation(r *http.Request, u store.User) (bool, error) {

@@ -23,6 +23,7 @@ func (p *Portal) personRoutes() []route.Route {
 		{Pattern: "POST /admin/people/{name}/suspend", Who: route.Admin, Handle: p.suspend},
 		{Pattern: "POST /admin/people/{name}/restore", Who: route.Admin, Handle: p.restore},
 		{Pattern: "POST /admin/people/{name}/signout", Who: route.Admin, Handle: p.signOutPerson},
+		{Pattern: "POST /admin/people/{name}/tokens/revoke", Who: route.Admin, Handle: p.revokePersonToken},
 		{Pattern: "POST /admin/people/{name}/forget", Who: route.Admin, Handle: p.forgetIdentity},
 		{Pattern: "POST /admin/people/{name}/keys/remove", Who: route.Admin, Handle: p.removePersonKey},
 		{Pattern: "GET /admin/people/{name}/remove", Who: route.Admin, Handle: p.askRemove},
@@ -152,19 +153,11 @@ func (p *Portal) setGroups(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	groups, err := p.store.Groups(r.Context())
-	if err != nil {
-		return err
-	}
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	for _, g := range groups {
-		if want := slices.Contains(r.PostForm["group"], g.Name); want != slices.Contains(u.Groups, g.Name) {
-			if err := p.store.SetMember(r.Context(), visitorFrom(r).User.Name, g.Name, u.Name, want); err != nil {
-				return err
-			}
-		}
+	if err := p.saveGroups(r, u, r.PostForm["group"]); err != nil {
+		return err
 	}
 	return p.done(w, r, personPath(u.Name), "The groups are saved.")
 }
@@ -210,20 +203,27 @@ func (p *Portal) restore(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Portal) signOutPerson(w http.ResponseWriter, r *http.Request) error {
-	name, me := r.PathValue("name"), visitorFrom(r)
-	keep := int64(0)
-	if name == me.User.Name {
-		keep = me.Session.ID
-	}
-	if err := p.store.RevokeSessions(r.Context(), me.User.Name, name, 0, keep); err != nil {
+	name := r.PathValue("name")
+	if err := p.endAll(r, name); err != nil {
 		return err
 	}
-	for _, kind := range []store.TokenKind{store.DeviceToken, store.APIToken} {
-		if _, err := p.store.RevokeTokens(r.Context(), me.User.Name, name, kind, 0); err != nil {
-			return err
-		}
-	}
 	return p.done(w, r, personPath(name), "%s is signed out of all browsers, devices and programs.", name)
+}
+
+// revokePersonToken ends one token, or one device, of somebody.
+func (p *Portal) revokePersonToken(w http.ResponseWriter, r *http.Request) error {
+	id, err := idOf(r)
+	if err != nil {
+		return err
+	}
+	name, kind, what := r.PathValue("name"), store.APIToken, "token"
+	if r.PostFormValue("kind") == string(store.DeviceToken) {
+		kind, what = store.DeviceToken, "device"
+	}
+	if _, err := p.store.RevokeTokens(r.Context(), actor(r), name, kind, id); err != nil {
+		return err
+	}
+	return p.done(w, r, personPath(name), "The %s is removed.", what)
 }
 
 func (p *Portal) forgetIdentity(w http.ResponseWriter, r *http.Request) error {

@@ -104,6 +104,8 @@ type Portal struct {
 	nav       []section
 	access    accessCache
 	downloads downloads
+	doors     []route.Route
+	spec      []byte // the OpenAPI document
 	server    *http.Server
 }
 
@@ -220,7 +222,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.fileRoutes(), p.metricRoutes(), p.runRoutes(), p.generationRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.catalogRoutes(), p.fileRoutes(), p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(), p.metricRoutes(), p.runRoutes(), p.generationRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}
@@ -229,10 +231,15 @@ func (p *Portal) routes() []route.Route {
 
 func (p *Portal) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	for _, rt := range p.routes() {
+	p.doors = p.routes()
+	for _, rt := range p.doors {
 		mux.Handle(rt.Pattern, p.guard(rt))
 	}
-	p.nav = sectionsOf(p.routes())
+	var err error
+	if p.spec, err = p.document(p.doors); err != nil {
+		return nil, fmt.Errorf("the description of the API: %w", err)
+	}
+	p.nav = sectionsOf(p.doors)
 	cross := http.NewCrossOriginProtection()
 	if err := cross.AddTrustedOrigin(p.public.String()); err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)

@@ -20,8 +20,6 @@ func (p *Portal) runRoutes() []route.Route {
 		{Pattern: "GET /admin/runs", Who: route.Admin, Handle: p.runs},
 		{Pattern: "POST /admin/runs", Who: route.Admin, Handle: p.startRun},
 		{Pattern: "GET /admin/runs/{run}", Who: route.Admin, Handle: p.run},
-		{Pattern: "GET /api/v1/runs", Who: route.AdminCaller, Handle: p.runList},
-		{Pattern: "GET /api/v1/runs/{run}", Who: route.AdminCaller, Handle: p.runDetail},
 		{Pattern: "GET /admin/tables", Who: route.Admin, Handle: p.adminTables},
 	}
 }
@@ -106,23 +104,6 @@ func (p *Portal) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.render(w, r, http.StatusOK, "run", page{Title: "Run " + strconv.FormatInt(v.ID, 10), Lede: "What became of each table.", Crumbs: []crumb{{"Runs", "/admin/runs"}}, Data: v})
-}
-
-func (p *Portal) runList(w http.ResponseWriter, r *http.Request) error {
-	before, _ := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
-	list, err := p.store.RunsBefore(r.Context(), max(before, 0), perPage)
-	if err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, map[string]any{"runs": append([]store.Run{}, list...)})
-}
-
-func (p *Portal) runDetail(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.runViewOf(r)
-	if err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, map[string]any{"run": v.Run, "tables": append([]store.RunTable{}, v.Tables...)})
 }
 
 type adminTable struct {

@@ -280,7 +280,12 @@ func (s *Store) Rollback(ctx context.Context, actor string, to int64) (generatio
 
 // Generations lists the newest first.
 func (s *Store) Generations(ctx context.Context, limit int) ([]Generation, error) {
-	return collect(ctx, s.r, scanGeneration, generationQuery+` ORDER BY id DESC LIMIT ?`, limit)
+	return s.GenerationsBefore(ctx, 0, limit)
+}
+
+// GenerationsBefore lists generations older than one, newest first (0 = from the newest).
+func (s *Store) GenerationsBefore(ctx context.Context, before int64, limit int) ([]Generation, error) {
+	return collect(ctx, s.r, scanGeneration, generationQuery+` WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
 }
 
 const generationQuery = `SELECT id, created_at, run_id, rollback_of, note, swept, (SELECT count(*) FROM files WHERE valid_from = g.id),

@@ -8,11 +8,13 @@ import (
 
 // FileChange is a file that a generation brought, took away or replaced. Before and After are 0 where there was none.
 type FileChange struct {
-	Table                   string `json:"table"`
-	TableID                 int64  `json:"-"`
-	Logical                 string `json:"path"`
-	RowsBefore, RowsAfter   int64
-	BytesBefore, BytesAfter int64
+	Table       string `json:"table"`
+	TableID     int64  `json:"-"`
+	Logical     string `json:"path"`
+	RowsBefore  int64  `json:"rows_before"`
+	RowsAfter   int64  `json:"rows_after"`
+	BytesBefore int64  `json:"bytes_before"` // 0 = it was not there
+	BytesAfter  int64  `json:"bytes_after"`  // 0 = it is gone
 }
 
 // Changes lists what a generation changed against the one before it, by path.
