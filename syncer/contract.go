@@ -97,28 +97,45 @@ func newName(was, now []columnar.Column, dropped, added []int) int {
 // a difference is asked for, so it is told and never refused.
 func (c *content) rename(came []columnar.Column, row *store.RunTable) (moved []store.SchemaChange) {
 	for _, d := range c.doc.Columns {
-		old, had := columnNamed(c.columns, d.RenamedFrom)
+		from := nameBefore(c.doc, c.columns, d)
+		old, had := columnNamed(c.columns, from)
 		now, comes := columnNamed(came, d.Name)
-		if d.RenamedFrom == "" || !had || !comes {
+		if !had || !comes {
 			continue
 		}
-		if _, still := columnNamed(came, d.RenamedFrom); still {
-			row.Warnings = append(row.Warnings, fmt.Sprintf("column %s has renamed_from: %s, which the source still has: both are kept", d.Name, d.RenamedFrom))
+		if _, still := columnNamed(came, from); still {
+			row.Warnings = append(row.Warnings, fmt.Sprintf("column %s has renamed_from: %s, which the source still has: both are kept", d.Name, from))
 			continue
 		}
 		c.columns = slices.Clone(c.columns)
 		at := slices.IndexFunc(c.columns, func(x columnar.Column) bool { return x.Name == d.Name })
 		if at >= 0 { // it came in before the description said so
 			c.columns[at].Type = columnar.Common(old.Type, c.columns[at].Type)
-			c.columns = slices.DeleteFunc(c.columns, func(x columnar.Column) bool { return x.Name == d.RenamedFrom })
+			c.columns = slices.DeleteFunc(c.columns, func(x columnar.Column) bool { return x.Name == from })
 		} else {
-			at = slices.IndexFunc(c.columns, func(x columnar.Column) bool { return x.Name == d.RenamedFrom })
+			at = slices.IndexFunc(c.columns, func(x columnar.Column) bool { return x.Name == from })
 			c.columns[at].Name = d.Name
 		}
-		c.renames = append(c.renames, [2]string{d.RenamedFrom, d.Name})
-		moved = append(moved, store.SchemaChange{Change: "moved", Column: d.Name, From: d.RenamedFrom, To: now.Type.String()})
+		c.renames = append(c.renames, [2]string{from, d.Name})
+		moved = append(moved, store.SchemaChange{Change: "moved", Column: d.Name, From: from, To: now.Type.String()})
 	}
 	return moved
+}
+
+// nameBefore gives the name that a table has for a described column, through several renames if need be; "" = it has none.
+func nameBefore(doc datadoc.Table, has []columnar.Column, d datadoc.Column) string {
+	from := d.RenamedFrom
+	for range doc.Columns {
+		if _, had := columnNamed(has, from); had || from == "" {
+			return from
+		}
+		i := slices.IndexFunc(doc.Columns, func(c datadoc.Column) bool { return c.Name == from })
+		if i < 0 {
+			return ""
+		}
+		from = doc.Columns[i].RenamedFrom
+	}
+	return ""
 }
 
 // agree decides which columns the table has from here on. whole tells that the rows that came are all of the table. What

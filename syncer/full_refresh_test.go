@@ -29,6 +29,7 @@ type house struct {
 	lake  *lake.Lake
 	sync  *syncer.Syncer
 	odd   *oddSource
+	trace func(lake.Op)
 }
 
 const twoTables = `

@@ -40,20 +40,7 @@ var strategies = map[string]string{
 // TestEveryStrategyEndsWithWhatTheSourceHas does random things to a source and its syncs. AIDA_TORTURE makes it long (a
 // number above 1 says how many rounds of each strategy), AIDA_SEED repeats one run.
 func TestEveryStrategyEndsWithWhatTheSourceHas(t *testing.T) {
-	rounds, seed := 2, uint64(time.Now().UnixNano()%1_000_000_000)
-	if s := os.Getenv("AIDA_TORTURE"); s != "" {
-		if n, _ := strconv.Atoi(s); n > 1 {
-			rounds = n
-		} else {
-			rounds = 100
-		}
-	}
-	if s := os.Getenv("AIDA_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("AIDA_SEED=%s is not a number", s)
-		}
-	}
+	rounds, seed := torture(t, 2, 100), seedOf(t)
 	for name, keys := range strategies {
 		t.Run(name, func(t *testing.T) {
 			for i := range uint64(rounds) {
@@ -69,6 +56,35 @@ func TestEveryStrategyEndsWithWhatTheSourceHas(t *testing.T) {
 			}
 		})
 	}
+}
+
+// torture is how often a test repeats itself: short, or long under AIDA_TORTURE, or what AIDA_TORTURE says above 1.
+func torture(t *testing.T, short, long int) int {
+	s := os.Getenv("AIDA_TORTURE")
+	if s == "" {
+		return short
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("AIDA_TORTURE=%s is not a number", s)
+	}
+	if n > 1 {
+		return n
+	}
+	return long
+}
+
+// seedOf is AIDA_SEED, or a new one, which a failure names.
+func seedOf(t *testing.T) uint64 {
+	s := os.Getenv("AIDA_SEED")
+	if s == "" {
+		return uint64(time.Now().UnixNano() % 1_000_000_000)
+	}
+	seed, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("AIDA_SEED=%s is not a number", s)
+	}
+	return seed
 }
 
 // model is a source under random changes, and the syncs of its table.

@@ -175,7 +175,7 @@ func (h *house) openSim(s source.Source, keys string) {
 	if h.store, err = store.Open(h.t.Context(), store.Options{Path: filepath.Join(h.data, "aida.db")}); err != nil {
 		h.t.Fatal(err)
 	}
-	if h.lake, err = lake.Open(lake.Options{Data: h.data, Store: h.store, Keep: time.Hour, KeepCount: 3}); err != nil {
+	if h.lake, err = lake.Open(lake.Options{Data: h.data, Store: h.store, Keep: time.Hour, KeepCount: 3, Trace: h.trace}); err != nil {
 		h.t.Fatal(err)
 	}
 	st, lk := h.store, h.lake

@@ -180,7 +180,7 @@ func (w *work) request(known []columnar.Column) source.Request {
 			req.Types = append(req.Types, c)
 		}
 		for _, d := range w.j.doc.Columns { // what a column was named does not change its type
-			if _, has := columnNamed(known, d.Name); d.RenamedFrom == c.Name && !has {
+			if _, has := columnNamed(known, d.Name); !has && nameBefore(w.j.doc, known, d) == c.Name {
 				req.Types = append(req.Types, columnar.Column{Name: d.Name, Type: c.Type})
 			}
 		}

@@ -32,6 +32,22 @@ type Options struct {
 	Keep      time.Duration // how long an old generation is kept, by age
 	KeepCount int           // and by number, the newest one included
 	Log       *slog.Logger
+	Trace     func(Op) // told of each thing that changes what a power cut would leave; may be nil
+}
+
+// Op is something that was done to the disk: a file or a folder was synced, made, moved or removed. Paths are relative to
+// the data folder.
+type Op struct{ Did, Path, To string }
+
+func (l *Lake) did(what string, path ...string) {
+	if l.o.Trace == nil {
+		return
+	}
+	op := Op{Did: what, Path: filepath.ToSlash(path[0])}
+	if len(path) > 1 {
+		op.To = filepath.ToSlash(path[1])
+	}
+	l.o.Trace(op)
 }
 
 // Lake is the folder of Parquet files. It is safe for concurrent use, also by several processes.
@@ -115,6 +131,7 @@ func (l *Lake) Sweep(ctx context.Context) (removed int, err error) {
 			if err := l.root.Remove(filepath.FromSlash(physical)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("sweep: %w", err)
 			}
+			l.did("remove", filepath.Join("lake", physical))
 			removed++
 		}
 		return nil

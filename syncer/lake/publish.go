@@ -155,7 +155,18 @@ func (l *Lake) move(s *Staged, f store.File) error {
 	if err := l.root.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		return err
 	}
-	return os.Rename(s.name, filepath.Join(l.o.Data, "lake", name))
+	if err := os.Rename(s.name, filepath.Join(l.o.Data, "lake", name)); err != nil {
+		return err
+	}
+	l.did("move", l.relative(s.name), filepath.Join("lake", name))
+	return nil
+}
+
+func (l *Lake) relative(name string) string {
+	if rel, err := filepath.Rel(l.o.Data, name); err == nil {
+		return rel
+	}
+	return name
 }
 
 // modTime gives a changed file a time that clients which compare whole seconds see as different from the last one.
@@ -177,6 +188,7 @@ func (l *Lake) syncDirs(dir string) error {
 		if err := errors.Join(syncDir(d), d.Close()); err != nil {
 			return fmt.Errorf("folder %s: %w", dir, err)
 		}
+		l.did("sync folder", filepath.Join("lake", dir))
 		if dir == "." {
 			return nil
 		}

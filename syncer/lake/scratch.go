@@ -19,6 +19,7 @@ import (
 type Scratch struct {
 	Dir   string
 	lease *flock.Flock
+	lake  *Lake
 }
 
 const leaseName = ".lease"
@@ -51,7 +52,7 @@ func (l *Lake) newScratch() (*Scratch, error) {
 	if ok, err := lease.TryLock(); err != nil || !ok {
 		return nil, fmt.Errorf("scratch lease %s: %w", dir, errors.Join(err, os.RemoveAll(dir)))
 	}
-	return &Scratch{Dir: dir, lease: lease}, nil
+	return &Scratch{Dir: dir, lease: lease, lake: l}, nil
 }
 
 // Name tells this work folder from every other one.
@@ -115,6 +116,7 @@ type Staged struct {
 	sum       hash.Hash
 	size      int64
 	err       error
+	lake      *Lake
 }
 
 // Stage begins a file of a table.
@@ -123,7 +125,7 @@ func (s *Scratch) Stage(partition string) (*Staged, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	return &Staged{Partition: partition, name: f.Name(), f: f, sum: sha256.New()}, nil
+	return &Staged{Partition: partition, name: f.Name(), f: f, sum: sha256.New(), lake: s.lake}, nil
 }
 
 // Write appends to the file. The first error stays: Finish gives it again, as some writers lose one on their way.
@@ -201,6 +203,7 @@ func (s *Staged) Finish() error {
 	}
 	if err == nil {
 		err = s.f.Sync()
+		s.lake.did("sync", s.lake.relative(s.name))
 	}
 	if s.f != nil {
 		err = errors.Join(err, s.f.Close())
