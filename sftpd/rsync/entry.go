@@ -38,7 +38,7 @@ type entry struct {
 	skip    bool // a repeated name: it keeps its index and is nothing else
 
 	link      uint64 // with --hard-links: number of the group, from 1
-	linkFirst bool   // is the one of its group whose content comes
+	linkFirst bool   // is the one of its group that came with all that they share
 	dev, ino  uint64
 }
 

@@ -7,6 +7,31 @@ import (
 	"strings"
 )
 
+// forwardNames sends the names in a file of this side to a client that pushes, which then lists them. Before protocol 31
+// they go between two frames. The client's list comes at the same time: join waits until all names are sent.
+func (s *session) forwardNames() (join func(), err error) {
+	w := &walker{session: s, limit: s.maxFiles()}
+	names, err := w.fileNames(s.Sink, false)
+	if err != nil {
+		return nil, err
+	}
+	text := []byte(strings.Join(append(names, "", ""), "\x00"))
+	if len(names) == 0 {
+		text = []byte{0, 0}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if s.proto < 31 {
+			s.w.unframed(text)
+		} else {
+			s.w.bytes(text)
+			_ = s.w.flush()
+		}
+	}()
+	return func() { <-done }, nil
+}
+
 // fromList lists the names of --files-from.
 func (w *walker) fromList() error {
 	base := "."
@@ -18,7 +43,7 @@ func (w *walker) fromList() error {
 		}
 		base = cleanRel("./" + strings.TrimLeft(base, "/"))
 	}
-	names, err := w.fileNames()
+	names, err := w.fileNames(w.Source, true)
 	if err != nil {
 		return err
 	}
@@ -45,8 +70,8 @@ func (w *walker) fromList() error {
 	return nil
 }
 
-// fileNames reads the names from the client, or from a file of the tree.
-func (w *walker) fileNames() ([]string, error) {
+// fileNames reads the names from the client, or from a file of a tree, where lines may be comments.
+func (w *walker) fileNames(tree Source, comments bool) ([]string, error) {
 	var out []string
 	total := 0
 	take := func(name string) error {
@@ -76,7 +101,7 @@ func (w *walker) fileNames() ([]string, error) {
 		}
 	}
 	name := cleanRel(strings.TrimPrefix(w.o.filesFrom, "~/"))
-	f, size, err := w.Source.Open(name)
+	f, size, err := tree.Open(name)
 	if err != nil {
 		return nil, &refusal{fmt.Sprintf("failed to open files-from file %q: %s", clip(w.o.filesFrom), reason(err)), ExitFileIO}
 	}
@@ -86,7 +111,7 @@ func (w *walker) fileNames() ([]string, error) {
 		return nil, err
 	}
 	for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == 0 || !w.o.from0 && (r == '\n' || r == '\r') }) {
-		if !w.o.from0 && (line[0] == '#' || line[0] == ';') {
+		if comments && !w.o.from0 && (line[0] == '#' || line[0] == ';') {
 			continue
 		}
 		if err := take(line); err != nil {

@@ -58,8 +58,8 @@ func (x *receiver) generate(ctx context.Context) error {
 			return err
 		}
 	}
+	x.moveAll()
 	if x.proto >= 29 {
-		x.moveAll()
 		x.w.index(ndxDone)
 		if !early {
 			if err := x.await(ctx); err != nil {
@@ -213,6 +213,20 @@ func (x *receiver) item(ndx int32, e *entry, info fs.FileInfo, it item) {
 	x.w.bytes(x.appendItem(nil, it))
 }
 
+// name tells a client of protocol 28 and older of what is done without a transfer. Later ones learn it from the item.
+func (x *receiver) name(format string, args ...any) {
+	if x.proto < 29 && x.o.verbose > 0 {
+		x.info(format, args...)
+	}
+}
+
+// sent tells a client with --remove-source-files that a file is here.
+func (x *receiver) sent(ndx int32) {
+	if x.o.removeSource && !x.o.dryRun {
+		x.w.message(msgSuccess, appendInt(nil, ndx))
+	}
+}
+
 // folder makes a folder, or takes over one that is there.
 func (x *receiver) folder(ndx int32, e *entry, name string, info fs.FileInfo) {
 	if info != nil && !info.IsDir() {
@@ -231,6 +245,9 @@ func (x *receiver) folder(ndx int32, e *entry, name string, info fs.FileInfo) {
 		x.item(ndx, e, nil, item{flags: change})
 	} else {
 		x.item(ndx, e, info, item{flags: change})
+	}
+	if x.o.dryRun || fresh || x.keepsTime(e) && x.timeDiffers(e, info, false) || x.o.perms && x.modeDiffers(e, info) {
+		x.name("%s/", e.name)
 	}
 	if info == nil && !x.o.dryRun {
 		err := x.Sink.Mkdir(name)
@@ -312,6 +329,7 @@ func (x *receiver) symlink(ndx int32, e *entry, name string, info fs.FileInfo) {
 		if target, err := x.Sink.Readlink(name); err == nil && target == e.target {
 			x.item(ndx, e, info, item{})
 			x.report(e, x.touch(e, name, info))
+			x.sent(ndx)
 			return
 		}
 	}
@@ -332,6 +350,8 @@ func (x *receiver) symlink(ndx int32, e *entry, name string, info fs.FileInfo) {
 		}
 	}
 	x.item(ndx, e, info, item{flags: itemLocalChange | itemChange})
+	x.name("%s -> %s", e.name, e.target)
+	x.sent(ndx)
 }
 
 // makeLink puts a link in the place of what is there, in one step.
@@ -399,9 +419,7 @@ func (x *receiver) file(ndx int32, e *entry, name string, info fs.FileInfo) {
 		if x.o.partialDir != "" && !x.o.dryRun {
 			x.dropPartial(name)
 		}
-		if x.o.removeSource && !x.o.dryRun {
-			x.w.message(msgSuccess, appendInt(nil, ndx))
-		}
+		x.sent(ndx)
 		return
 	}
 	if x.o.partialDir != "" {

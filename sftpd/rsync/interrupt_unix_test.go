@@ -91,7 +91,7 @@ func TestInterruptedTransfersResume(t *testing.T) {
 					}
 				}
 				write(t, filepath.Join(from, "f.bin"), content, 0o644, theTime)
-				rsh := peer(t, remote, true)
+				rsh := processShell(t, remote)
 				moved, sessions := int64(0), 0
 				for code := -1; code != 0; sessions++ {
 					if sessions == 40 {

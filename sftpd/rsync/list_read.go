@@ -25,10 +25,7 @@ const maxNames = 512 << 20
 
 func (s *session) readList() ([]*entry, error) {
 	l := &listReader{s: s, devs: map[[2]uint64]uint64{}, first: map[int32]*entry{}}
-	limit := s.MaxFiles
-	if limit == 0 {
-		limit = defaultMaxFiles
-	}
+	limit := s.maxFiles()
 	for {
 		flags, end := l.flags()
 		if s.r.err != nil {

@@ -19,7 +19,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("RSYNC_TEST_ROOT") != "" && len(os.Args) > 2 {
 		os.Exit(remoteShell(os.Args[2:]))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	farHosts.close()
+	os.Exit(code)
 }
 
 func remoteShell(words []string) int {
@@ -45,14 +47,11 @@ type stdio struct {
 	io.Writer
 }
 
-// peer makes a shell script that stands for ssh: to our server, or to the installed rsync.
-func peer(t testing.TB, root string, ours bool) string {
+// processShell gives a command that stands for ssh and runs this package in a process of its own.
+func processShell(t testing.TB, root string) string {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "rsh")
-	text := "#!/bin/sh\nshift\ncd " + root + " && exec sh -c \"$*\"\n"
-	if ours {
-		text = "#!/bin/sh\nRSYNC_TEST_ROOT=" + root + " exec " + os.Args[0] + " \"$@\"\n"
-	}
+	text := "#!/bin/sh\nRSYNC_TEST_ROOT=" + root + " exec " + os.Args[0] + " \"$@\"\n"
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -100,6 +100,7 @@ func (o *options) take(words []word) {
 			case opt.value && !has:
 				if i++; i == len(words) {
 					o.refuse(ExitSyntax, "option --%s needs a value", name)
+					o.check()
 					return
 				}
 				value = words[i].text

@@ -26,7 +26,8 @@ type receiver struct {
 
 	deleted   [5]int32          // files, folders, links, devices, specials
 	skipped   int               // deletions over the limit
-	leaders   map[uint64]*entry // first names of hard links, by group
+	leaders   map[uint64]*entry // of hard links, by group
+	groups    map[uint64][]*entry
 	warned    bool
 	later     []func() // deletions for the end
 	dirBroken string   // folder that could not be made, with what is below
@@ -58,10 +59,15 @@ func (s *session) receiveFiles() error {
 			return err
 		}
 	}
+	join := func() {}
 	if s.o.filesFrom != "" && s.o.filesFrom != "-" {
-		return &refusal{"--files-from of this side is served for pulls only", ExitUnsupported}
+		var err error
+		if join, err = s.forwardNames(); err != nil {
+			return err
+		}
 	}
 	list, err := s.readList()
+	join()
 	if err != nil {
 		return err
 	}

@@ -110,20 +110,36 @@ func (x *receiver) sendSums(f File, h sumHead) {
 	}
 }
 
-// follower tells whether a file is to become another name of one that comes before it in the list.
+// follower tells whether a file is to become another name of one of its group.
 func (x *receiver) follower(e *entry) bool {
-	if e.link == 0 || !x.o.hardLinks {
-		return false
-	}
+	return e.link != 0 && x.o.hardLinks && x.leader(e) != e
+}
+
+// leader is the one of a group of hard links that the others become names of: the first that is here as it should be, else
+// the last, whose content comes.
+func (x *receiver) leader(e *entry) *entry {
 	if x.leaders == nil {
-		x.leaders = map[uint64]*entry{}
+		x.leaders, x.groups = map[uint64]*entry{}, map[uint64][]*entry{}
 		for _, c := range x.list {
-			if c.link != 0 && !c.skip && (x.leaders[c.link] == nil || c.linkFirst) {
-				x.leaders[c.link] = c
+			if c.link != 0 && !c.skip {
+				x.groups[c.link] = append(x.groups[c.link], c)
 			}
 		}
 	}
-	return x.leaders[e.link] != e
+	if have := x.leaders[e.link]; have != nil {
+		return have
+	}
+	group := x.groups[e.link]
+	lead := group[len(group)-1]
+	for _, c := range group[:len(group)-1] {
+		if info := x.look(c, x.place(c)); info != nil && info.Mode().IsRegular() && x.same(c, x.place(c), info) {
+			lead = c
+			break
+		}
+	}
+	x.leaders[e.link] = lead
+	delete(x.groups, e.link)
+	return lead
 }
 
 // linkAll makes the further names of files that have several.
@@ -135,19 +151,23 @@ func (x *receiver) linkAll() {
 		if e.skip || !e.isFile() || x.below(e.name) || !x.follower(e) {
 			continue
 		}
-		leader := x.leaders[e.link]
+		leader := x.leader(e)
 		name, first := x.place(e), x.place(leader)
 		info := x.look(e, name)
 		if x.o.existing && info == nil || x.o.ignoreExisting && info != nil {
 			continue
 		}
 		target, err := x.Sink.Lstat(first)
+		if err != nil && x.o.existing {
+			continue
+		}
 		if err != nil && !x.o.dryRun {
 			x.xferError("rsync: [generator] link \"%s\" => %s failed: %s", e.name, leader.name, reason(err))
 			continue
 		}
 		if info != nil && target != nil && sameFile(info, target) {
 			x.item(int32(i), e, info, item{})
+			x.sent(int32(i))
 			continue
 		}
 		if info != nil && info.IsDir() {
@@ -163,6 +183,8 @@ func (x *receiver) linkAll() {
 			}
 		}
 		x.item(int32(i), e, info, item{flags: itemLocalChange | itemName, name: leader.name})
+		x.name("%s => %s", e.name, leader.name)
+		x.sent(int32(i))
 	}
 }
 

@@ -261,8 +261,7 @@ func (s *session) result() int {
 	return ExitOK
 }
 
-// tell ends the session with one sentence. The client's bytes are read until it is through with them, as it would else
-// report a broken pipe instead.
+// tell ends the session with one sentence. The client gets the time to read it, as it would else report a broken pipe instead.
 func (s *session) tell(code int, text string) {
 	if !s.established.Load() {
 		s.complain(code, "%s", text)
@@ -288,10 +287,22 @@ func (s *session) role() string {
 	return "receiver"
 }
 
-// drainLimit is how long a client that was refused may go on talking.
-const drainLimit = 5 * time.Second
+// drainLimit is how long a client that was refused may go on talking, and readTime what it gets to read why.
+const (
+	drainLimit = 5 * time.Second
+	readTime   = 300 * time.Millisecond
+)
 
+// drain reads the client's bytes until it has ended by itself. One of protocol 30 and older, which was not told to, waits for
+// the end of the server instead.
 func (s *session) drain() {
+	if s.proto < 31 {
+		select {
+		case <-time.After(readTime):
+		case <-s.ctx.Done():
+		}
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

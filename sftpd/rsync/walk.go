@@ -19,16 +19,21 @@ type walker struct {
 	groups  uint64
 }
 
+// maxFiles is how long a list may be.
+func (s *session) maxFiles() int {
+	if s.MaxFiles > 0 {
+		return s.MaxFiles
+	}
+	return defaultMaxFiles
+}
+
 const defaultMaxFiles = 2_000_000
 
 var errTooMany = errors.New("the list of files is too long: ask for folders one by one")
 
 // buildList lists the arguments in the order in which the client will have them.
 func (s *session) buildList() ([]*entry, error) {
-	w := &walker{session: s, limit: s.MaxFiles, implied: map[string]bool{}, links: map[[2]uint64]*entry{}}
-	if w.limit == 0 {
-		w.limit = defaultMaxFiles
-	}
+	w := &walker{session: s, limit: s.maxFiles(), implied: map[string]bool{}, links: map[[2]uint64]*entry{}}
 	var err error
 	if s.o.filesFrom != "" {
 		err = w.fromList()

@@ -74,6 +74,14 @@ func (w *writer) bytes(p []byte) {
 	}
 }
 
+// unframed sends bytes between two frames.
+func (w *writer) unframed(p []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flushLocked()
+	w.send(p)
+}
+
 func (w *writer) int(v int32) {
 	var b [4]byte
 	w.bytes(appendInt(b[:0], v))
