@@ -29,14 +29,15 @@ import (
 
 // program is the appliance: its rooms, opened and wired. main and the tests build the same one.
 type program struct {
-	cfg   *config.Config
-	doc   *datadoc.Doc
-	log   *slog.Logger
-	store *store.Store
-	lake  *lake.Lake
-	sync  *syncer.Syncer
-	from  map[string]source.Source
-	lock  *flock.Flock // held while serving: one server per data folder, and only it sweeps
+	cfg      *config.Config
+	doc      *datadoc.Doc
+	log      *slog.Logger
+	store    *store.Store
+	lake     *lake.Lake
+	sync     *syncer.Syncer
+	from     map[string]source.Source
+	declared *declarations
+	lock     *flock.Flock // held while serving: one server per data folder, and only it sweeps
 }
 
 // openProgram opens everything that a command on a configured appliance needs.
@@ -59,6 +60,7 @@ func openProgram(ctx context.Context, cfg *config.Config, doc *datadoc.Doc, log 
 	}
 	p.sync = syncer.New(syncer.Options{Data: cfg.DataDir, Store: p.store, Lake: p.lake, Sources: p.from,
 		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler(), Alerts: outbox{p.store}})
+	p.declared = newDeclarations(p)
 	return p, nil
 }
 

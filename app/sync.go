@@ -115,6 +115,9 @@ func (c *cli) summary(r *syncer.Report) {
 	if n := count[store.Remote]; n > 0 {
 		left += fmt.Sprintf(", %d stay at their source", n)
 	}
+	if n := len(r.Paused); n > 0 {
+		left += fmt.Sprintf(", %d paused", n)
+	}
 	c.say("%d changed, %d unchanged, %d failed%s: %s.", count[store.Changed], count[store.Unchanged], count[store.Failed], left, what)
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func tableCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "table", Short: "Tables: list, show, profile and discover", Example: "  aida table list"}
+	cmd := &cobra.Command{Use: "table", Short: "Tables: list, show, profile, pause and discover", Example: "  aida table list"}
 	cmd.AddCommand(
 		tableProfileCommand(c),
 		&cobra.Command{
@@ -25,7 +25,7 @@ func tableCommand(c *cli) *cobra.Command {
 				return c.withStore(cmd.Context(), func(s *store.Store) error { return c.showTable(cmd, s, args[0]) })
 			},
 		},
-		discoverCommand(c))
+		pauseCommand(c, true), pauseCommand(c, false), discoverCommand(c))
 	return cmd
 }
 
@@ -62,6 +62,9 @@ func (c *cli) tables(cmd *cobra.Command, s *store.Store) error {
 		state := "never synced"
 		if i.Last.Outcome != "" {
 			state = string(i.Last.Outcome)
+		}
+		if !i.PausedAt.IsZero() {
+			state += ", paused"
 		}
 		rows = append(rows, []string{i.FullName(), i.Dataset, fmt.Sprint(i.Rows), sizeOf(i.Size), timeOf(i.DataTime), timeOf(i.SyncedAt), state})
 	}
@@ -102,6 +105,9 @@ func (c *cli) showTable(cmd *cobra.Command, s *store.Store, name string) error {
 	if i.Last.Outcome != "" {
 		c.say("last sync    %s", line(i.Last))
 	}
+	if !t.PausedAt.IsZero() {
+		c.say("paused       since %s by %s", timeOf(t.PausedAt), t.PausedBy)
+	}
 	if len(files) > 0 {
 		c.say("")
 		var rows [][]string
@@ -117,4 +123,31 @@ func (c *cli) showTable(cmd *cobra.Command, s *store.Store, name string) error {
 		columnsOut(c.out, "FILE | ROWS | SIZE | CHANGED | SHA-256", rows)
 	}
 	return nil
+}
+
+// pauseCommand is `aida table pause` and `aida table resume`.
+func pauseCommand(c *cli, pause bool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "resume TABLE...", Short: "Let scheduled syncs take a paused table again", Args: cobra.MinimumNArgs(1), Example: "  aida table resume sales.orders",
+	}
+	said := "%s is synced by schedule again."
+	if pause {
+		cmd = &cobra.Command{
+			Use: "pause TABLE...", Short: "Keep a table out of scheduled syncs until it is resumed", Args: cobra.MinimumNArgs(1), Example: "  aida table pause sales.orders",
+			Long: "Keeps tables out of scheduled syncs, and of syncs over all tables, until they are resumed. `aida sync TABLE` still syncs one.\nAnalysts keep the rows that there are.",
+		}
+		said = "%s is paused: its rows stay as they are until `aida table resume`."
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.withStore(cmd.Context(), func(s *store.Store) error {
+			for _, name := range args {
+				if err := s.PauseTable(cmd.Context(), actor(), name, pause); err != nil {
+					return err
+				}
+				c.say(said, name)
+			}
+			return nil
+		})
+	}
+	return cmd
 }

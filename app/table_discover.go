@@ -3,9 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -248,26 +246,7 @@ func (d *description) add(tables []proposal) error {
 	if _, err := datadoc.Parse(d.file, []byte(text)); err != nil && slices.ContainsFunc(tables, func(p proposal) bool { return len(p.PrimaryKey) > 0 }) {
 		return fmt.Errorf("the tables were not added: %w", err)
 	}
-	mode := fs.FileMode(0o640)
-	if info, err := os.Stat(d.file); err == nil {
-		mode = info.Mode().Perm()
-	}
-	if err := os.MkdirAll(filepath.Dir(d.file), 0o750); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(d.file), ".data_description-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.WriteString(text)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), d.file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return writeWhole(d.file, []byte(text))
 }
 
 // describeProposals writes a yaml block. Tables without a key are comments, as a description needs one.

@@ -23,7 +23,7 @@ const (
 	dayBetween = 24 * time.Hour // repetitions of a condition that goes on
 )
 
-// watch takes up metrics whose files changed, and tells admins of what no run tells: a disk that fills up, and data that does
+// watch takes up metrics and tables whose files changed, and tells admins of what no run tells: a disk that fills up, and data that does
 // not come when it should.
 func (p *program) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
@@ -31,6 +31,9 @@ func (p *program) watch(ctx context.Context) {
 	for {
 		if err := p.loadMetrics(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("the metrics could not be read", "error", err)
+		}
+		if err := p.declared.follow(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("the description of the tables could not be read", "error", err)
 		}
 		for _, look := range []func(context.Context) (store.Raise, error){p.watchDisk, p.watchAge} {
 			r, err := look(ctx)

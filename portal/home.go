@@ -142,6 +142,9 @@ func (p *Portal) tablesOf(r *http.Request, a *store.Access, since time.Time) ([]
 		case ran && run.Outcome == store.Failed:
 			h.State, h.Why = "late", "last sync failed"
 		}
+		if h.State == "good" && !t.PausedAt.IsZero() {
+			h.State, h.Why = "unknown", "paused"
+		}
 		_, h.New = changed[t.ID]
 		out = append(out, h)
 	}

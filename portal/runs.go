@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,7 +21,6 @@ func (p *Portal) runRoutes() []route.Route {
 		{Pattern: "GET /admin/runs", Who: route.Admin, Handle: p.runs},
 		{Pattern: "POST /admin/runs", Who: route.Admin, Handle: p.startRun},
 		{Pattern: "GET /admin/runs/{run}", Who: route.Admin, Handle: p.run},
-		{Pattern: "GET /admin/tables", Who: route.Admin, Handle: p.adminTables},
 	}
 }
 
@@ -51,7 +51,7 @@ func (p *Portal) startRun(w http.ResponseWriter, r *http.Request) error {
 	var tables []string
 	back := "/admin/runs"
 	if t := r.PostFormValue("table"); t != "" {
-		tables, back = []string{t}, "/admin/tables"
+		tables, back = []string{t}, localPath(cmp.Or(r.PostFormValue("back"), "/admin/tables"))
 	}
 	if err := p.o.Syncs.Start(tables, "portal:"+visitorFrom(r).User.Name); err != nil {
 		return err
@@ -104,44 +104,4 @@ func (p *Portal) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.render(w, r, http.StatusOK, "run", page{Title: "Run " + strconv.FormatInt(v.ID, 10), Lede: "What became of each table.", Crumbs: []crumb{{"Runs", "/admin/runs"}}, Data: v})
-}
-
-type adminTable struct {
-	homeTable
-	Last *store.RunTable
-	Runs []store.RunTable // oldest first, for the strip
-}
-
-const stripShown = 20
-
-// adminTables shows how each table fares, with a strip of its last runs.
-func (p *Portal) adminTables(w http.ResponseWriter, r *http.Request) error {
-	ctx := r.Context()
-	a, err := p.accessOf(ctx, visitorFrom(r).User.ID)
-	if err != nil {
-		return err
-	}
-	tables, err := p.tablesOf(r, a, time.Time{})
-	if err != nil {
-		return err
-	}
-	pg, from, to := pageOf(r, len(tables))
-	var out []adminTable
-	for _, t := range tables[from:to] {
-		x := adminTable{homeTable: t}
-		if x.Runs, err = p.store.TableRuns(ctx, t.ID, stripShown); err != nil {
-			return err
-		}
-		if len(x.Runs) > 0 {
-			x.Last = &x.Runs[0]
-		}
-		reversed := make([]store.RunTable, 0, len(x.Runs))
-		for i := len(x.Runs) - 1; i >= 0; i-- {
-			reversed = append(reversed, x.Runs[i])
-		}
-		x.Runs = reversed
-		out = append(out, x)
-	}
-	return p.render(w, r, http.StatusOK, "tables", page{Title: "Tables", Lede: "What is synced, from where, and how that goes.",
-		Data: map[string]any{"Tables": out, "Total": len(tables), "Pager": pg, "CanSync": p.o.Syncs != nil}})
 }

@@ -101,6 +101,8 @@ func (p *Portal) tableViewOf(r *http.Request, t store.Table, a *store.Access) (*
 		v.State, v.Why = "unknown", "no data yet"
 	case len(v.Runs) > 0 && v.Runs[0].Outcome == store.Failed:
 		v.State, v.Why = "late", "last sync failed"
+	case !t.PausedAt.IsZero():
+		v.State, v.Why = "unknown", "paused"
 	}
 	v.Columns = columnsOf(t, v.Files, v.Profile)
 	v.Sample = sampleOf(v.Profile, v.Columns)

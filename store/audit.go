@@ -39,6 +39,11 @@ func (s *Store) audit(ctx context.Context, tx *sql.Tx, actor, action, subject, d
 	return nil
 }
 
+// Note writes a line into the audit log about a change that was made outside the database.
+func (s *Store) Note(ctx context.Context, actor, action, subject, detail string) error {
+	return s.write(ctx, func(tx *sql.Tx) error { return s.audit(ctx, tx, actor, action, subject, detail) })
+}
+
 // SearchAudit lists the newest entries that contain a text anywhere, at most limit of them, older than the entry before
 // (0 = from the newest).
 func (s *Store) SearchAudit(ctx context.Context, text string, before int64, limit int) ([]AuditEntry, error) {

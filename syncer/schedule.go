@@ -61,7 +61,7 @@ func (s *Syncer) plans() (out []plan, err error) {
 			problems = append(problems, fmt.Errorf("schedule.default: %w", err))
 		}
 	}
-	for _, d := range s.o.Tables {
+	for _, d := range s.tables() {
 		spec := cmp.Or(d.Schedule, t.Default)
 		if spec == "" || spec == "never" || d.QueryMode == "remote" {
 			continue
@@ -106,18 +106,25 @@ const (
 
 // Schedule syncs tables when they are due, until ctx is done: those of one schedule that are due together in one run, whose
 // tables readers then see change together, and none that is still being synced. What was missed while nothing ran is made up for once. A table that failed is tried again after a
-// while, sooner than its next planned time.
+// while, sooner than its next planned time. One that is paused is not due.
 func (s *Syncer) Schedule(ctx context.Context) error {
 	plans, err := s.plans()
-	if err != nil || len(plans) == 0 {
+	if err != nil {
 		return err
 	}
+	of := s.described.Load()
 	var mu sync.Mutex
 	running := map[string]bool{}
 	var runs sync.WaitGroup
 	defer runs.Wait()
 	ended := make(chan struct{}, 1)
 	for {
+		if now := s.described.Load(); now != of { // the description was changed meanwhile
+			of = now
+			if plans, err = s.plans(); err != nil {
+				s.o.Log.Error("schedule", "error", err)
+			}
+		}
 		mu.Lock()
 		due, next, err := s.due(ctx, plans, running)
 		for _, p := range due {
@@ -183,6 +190,9 @@ func (s *Syncer) due(ctx context.Context, plans []plan, running map[string]bool)
 			continue
 		}
 		t := tables[p.id]
+		if !t.PausedAt.IsZero() {
+			continue
+		}
 		at := p.at(t, state[t.ID])
 		if !at.After(now) {
 			due = append(due, p)

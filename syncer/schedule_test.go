@@ -203,3 +203,37 @@ func TestSchedulesThatMakeNoSenseAreToldAtTheStart(t *testing.T) {
 		}
 	}
 }
+
+func TestAPausedTableIsNotDueUntilItIsResumed(t *testing.T) {
+	data := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p, stop := startPlanned(t, data, syncer.Timing{}, "a: every 6h", "b: every 6h")
+		time.Sleep(time.Hour)
+		pause := func(on bool) {
+			if err := p.store.PauseTable(context.Background(), "test", "a", on); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause(true)
+		time.Sleep(12 * time.Hour)
+		if got := p.times("a"); len(got) != 1 {
+			t.Errorf("the paused table ran at %v", got)
+		}
+		if got := p.times("b"); len(got) != 3 {
+			t.Errorf("the other one ran at %v", got)
+		}
+		report, err := p.sync.Sync(context.Background(), syncer.Request{})
+		if err != nil || !slices.Equal(report.Paused, []string{"sales.a"}) || len(report.Tables) != 1 {
+			t.Errorf("a run over all tables: %+v %v", report, err)
+		}
+		if report, err := p.sync.Sync(context.Background(), syncer.Request{Tables: []string{"a"}}); err != nil || len(report.Tables) != 1 {
+			t.Errorf("a run that names it: %+v %v", report, err)
+		}
+		pause(false)
+		time.Sleep(7 * time.Hour)
+		if got := p.times("a"); len(got) != 4 { // by name, at once as it was due meanwhile, and six hours later
+			t.Errorf("the resumed table ran at %v", got)
+		}
+		stop()
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aida/store"
@@ -29,12 +30,12 @@ type Options struct {
 	Lake     *lake.Lake
 	Sources  map[string]source.Source // by name
 	Default  string                   // the source of tables that name none
-	Tables   []datadoc.Table
-	Datasets []store.Dataset // what instance.yaml says of datasets; those of tables that it does not name are open
-	Profiler Profiler        // told of tables after a publish; may be nil
-	Alerts   Alerts          // told how runs went; may be nil
-	Workers  int             // goroutines that convert one table; 0 = cores
-	Parallel int             // tables at a time; 0 = 1
+	Tables   []datadoc.Table          // as described when it is made; SetTables tells of later ones
+	Datasets []store.Dataset          // what instance.yaml says of datasets; those of tables that it does not name are open
+	Profiler Profiler                 // told of tables after a publish; may be nil
+	Alerts   Alerts                   // told how runs went; may be nil
+	Workers  int                      // goroutines that convert one table; 0 = cores
+	Parallel int                      // tables at a time; 0 = 1
 	Timing   Timing
 	PartRows int64 // a table of more rows is a folder of part files; 0 = a million
 	Log      *slog.Logger
@@ -43,6 +44,7 @@ type Options struct {
 // Syncer runs syncs, one at a time for each table in all processes that share the data folder.
 type Syncer struct {
 	o         Options
+	described atomic.Pointer[[]datadoc.Table]
 	slots     chan struct{} // one for each table that may be synced at a time, whatever run it is of
 	profiling sync.Mutex
 }
@@ -54,7 +56,9 @@ func New(o Options) *Syncer {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Parallel, o.PartRows = max(1, o.Parallel), cmp.Or(o.PartRows, 1_000_000)
-	return &Syncer{o: o, slots: make(chan struct{}, o.Parallel)}
+	s := &Syncer{o: o, slots: make(chan struct{}, o.Parallel)}
+	s.described.Store(&o.Tables)
+	return s
 }
 
 // Request asks for a sync.
@@ -85,6 +89,7 @@ type Report struct {
 	Generation int64            `json:"generation"`
 	Published  bool             `json:"published"` // a new generation was made
 	Tables     []store.RunTable `json:"tables"`
+	Paused     []string         `json:"paused,omitempty"` // left out of a run over all tables
 }
 
 // ErrBusy tells that another sync is at all of the tables.
@@ -98,7 +103,7 @@ func (s *Syncer) Register(ctx context.Context) error {
 		known[d.Name] = true
 	}
 	var tables []store.Table
-	for _, t := range s.o.Tables {
+	for _, t := range s.tables() {
 		table := tableOf(t)
 		if src, err := s.sourceOf(t); err == nil && t.QueryMode != "local" {
 			if q, ok := src.(source.Queryable); ok {
@@ -129,6 +134,17 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error
 	if err != nil {
 		return nil, err
 	}
+	var paused []string
+	if len(r.Tables) == 0 {
+		if docs, paused, err = s.unpaused(ctx, docs); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if report != nil {
+			report.Paused = paused
+		}
+	}()
 	scratch, err := s.o.Lake.Scratch()
 	if err != nil {
 		return nil, err
@@ -193,11 +209,11 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error
 }
 
 func (s *Syncer) doc(id string) (datadoc.Table, bool) {
-	i := slices.IndexFunc(s.o.Tables, func(t datadoc.Table) bool { return t.ID == id })
+	i := slices.IndexFunc(s.tables(), func(t datadoc.Table) bool { return t.ID == id })
 	if i < 0 {
 		return datadoc.Table{}, false
 	}
-	return s.o.Tables[i], true
+	return s.tables()[i], true
 }
 
 // job is one table to sync: as described, and as the store knows it.
@@ -209,10 +225,10 @@ type job struct {
 // choose finds the described tables of these names; no name means all of them.
 func (s *Syncer) choose(names []string) (chosen []datadoc.Table, err error) {
 	if len(names) == 0 {
-		return slices.Clone(s.o.Tables), nil
+		return slices.Clone(s.tables()), nil
 	}
 	var tables []store.Table
-	for _, d := range s.o.Tables {
+	for _, d := range s.tables() {
 		tables = append(tables, tableOf(d))
 	}
 	var unknown []error

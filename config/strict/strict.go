@@ -88,7 +88,8 @@ func (d *Decoder) parse() (n ast.Node, err error) {
 			err = &Problem{d.src.Name, d.src.Line + 1, 1, "this is not YAML"}
 		}
 	}()
-	text := bytes.TrimPrefix(d.src.Text, []byte("\uFEFF")) // editors on Windows put a byte order mark there
+	text := bytes.TrimPrefix(d.src.Text, []byte("\uFEFF"))      // editors on Windows put a byte order mark there
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) // the parser counts their line ends twice
 	if line := tooDeep(text); line > 0 {
 		return nil, &Problem{d.src.Name, d.src.Line + line, 1, "nested too deep"}
 	}

@@ -115,6 +115,7 @@ func TestProblemsAreToldWithTheirPlace(t *testing.T) {
 		"a merge":                   {"labels:\n  <<: {a: b}\n", `labels.<<: a single value is expected here`},
 		"two documents":             {"name: a\n---\nname: b\n", `there is more than one YAML document`},
 		"a bracket that is open":    {"tools: [a\n", `garden.yaml:1:8: sequence end token ']' not found`},
+		"lines of Windows":          {"name: K\r\ntools: [a]\r\nbedz: 1\r\n", `garden.yaml:3:1: unknown key "bedz"`},
 		"a tab":                     {"owner:\n\tname: a\n", `garden.yaml:2:1:`},
 		"a sign that means nothing": {"name: @x\n", `garden.yaml:1:7:`},
 		"a colon too many":          {"name: a: b\n", `garden.yaml:1:7:`},

@@ -198,11 +198,14 @@ func exists(path string) bool {
 }
 
 // Load reads files and checks them together.
-func Load(paths []string) (*Doc, error) {
+func Load(paths []string) (*Doc, error) { return LoadWith(paths, os.ReadFile) }
+
+// LoadWith is Load with another way to read a file.
+func LoadWith(paths []string, read func(path string) ([]byte, error)) (*Doc, error) {
 	doc := &Doc{FolderMapping: map[string]string{}}
 	var problems []error
 	for _, p := range paths {
-		text, err := os.ReadFile(p)
+		text, err := read(p)
 		if err != nil {
 			return nil, fmt.Errorf("data description: %w", err)
 		}

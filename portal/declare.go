@@ -1,0 +1,77 @@
+package portal
+
+import "context"
+
+// Declarations is data_description.md, in which an admin says what tables there are: it is read, and changed with care, by
+// whoever is handed in.
+type Declarations interface {
+	// Declared gives what is written of a table, by its source id.
+	Declared(ctx context.Context, id string) (Declared, error)
+	// Preview tells what a change would do to the file, and does nothing.
+	Preview(ctx context.Context, c Change) (Preview, error)
+	// Save does it, unless the file is not the one that the admin saw. Tables are synced as it says from then on.
+	Save(ctx context.Context, actor string, c Change) error
+	// Discover lists what the source has.
+	Discover(ctx context.Context) ([]Candidate, error)
+}
+
+// Declaration is what is written of a table and can be changed from here. Empty means that the key is not there.
+type Declaration struct {
+	ID, Name, Folder  string
+	Description       string
+	PrimaryKey        []string
+	Strategy          string
+	IncrementalColumn string
+	WindowDays        string
+	PartitionBy       string
+	Granularity       string
+	Dataset           string
+	Schedule          string
+	OnBadRow          string
+	Schema            string
+	Columns           []DeclaredColumn
+}
+
+// DeclaredColumn is what is written of a column.
+type DeclaredColumn struct {
+	Name, Type, Description string
+	Sensitive               bool
+}
+
+// Declared is a declaration with where it stands.
+type Declared struct {
+	Declaration
+	File, Place string // Place is file and line
+	Seen        string // the state of the file, to be given back with a change
+	Fixed       string // why the columns cannot be changed from here; "" = they can
+}
+
+// Change is what an admin wants a declaration to be. New adds the table, with Path where its file is.
+type Change struct {
+	Declaration
+	New  bool
+	Path string
+	Seen string
+}
+
+// Preview is what a change would do.
+type Preview struct {
+	File string
+	Diff []DiffLine
+}
+
+// DiffLine is a line of a file before and after a change: ' ' stays, '-' goes, '+' comes, '…' stands for lines in between.
+type DiffLine struct {
+	Mark         string
+	Before, Text string // Before is the number of the line before or after the change
+}
+
+// Candidate is a table that the source has.
+type Candidate struct {
+	ID, Bucket, Name, Folder, Description string
+	Path                                  string
+	PrimaryKey                            []string
+	Rows                                  int64 // -1 = not known
+	Columns                               int
+	Described                             bool
+}
