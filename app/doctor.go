@@ -74,6 +74,7 @@ func (c *cli) examine(ctx context.Context) []finding {
 		out = append(out, f)
 	}
 	dir = cfg.DataDir
+	out = append(out, checkScripts(cfg))
 	if hasKeboola(cfg) {
 		out = append(out, checkKeboola(ctx, cfg))
 	}

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"aida/services/script/sandbox"
 )
 
 // version is set by the linker; see the Makefile.
@@ -28,6 +30,9 @@ const (
 
 // Main runs one command line and gives the exit code. The first interrupt ends work in order, a second one at once.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	if len(args) > 0 && sandbox.Stage(args[0]) {
+		return sandbox.Main(args) // ourselves again, inside of a script's sandbox
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)

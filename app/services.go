@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"aida/portal"
 	"aida/portal/auth"
@@ -15,7 +16,9 @@ import (
 	"aida/services/gateway"
 	"aida/services/notify"
 	"aida/services/notify/rule"
+	"aida/services/script"
 	"aida/services/telegram"
+	"aida/sftpd"
 	"aida/store"
 
 	"golang.org/x/sync/errgroup"
@@ -27,24 +30,29 @@ type services struct {
 	gateway  *gateway.Gateway
 	telegram *telegram.Bot // nil = no bot is configured
 	rules    *rule.Runner
+	scripts  *script.Service
 	starter  *starter
 	watch    func(ctx context.Context)
+	close    func() error
 }
 
 // newServices makes them. web is called when the portal, which they need and which needs them, is there.
-func (p *program) newServices(ctx context.Context, providers []auth.Provider, web func() *portal.Portal) (*services, error) {
+func (p *program) newServices(ctx context.Context, providers []auth.Provider, ssh *sftpd.Server, web func() *portal.Portal) (*services, error) {
 	s := &services{starter: newStarter(p), watch: p.watch}
-	o := notify.Options{Store: p.store, Log: p.log}
+	o := notify.Options{Store: p.store, Log: p.log, Keep: time.Duration(p.cfg.Alerts.Keep), Pictures: p.images(), PictureRoom: int64(p.cfg.Alerts.Pictures)}
+	var err error
+	if s.scripts, s.close, err = p.newScripts(ssh); err != nil {
+		return nil, err
+	}
 	if t := p.cfg.Telegram; t.BotToken.Reveal() != "" {
 		bot, err := telegram.New(telegram.Options{Token: t.BotToken.Reveal(), BaseURL: t.APIURL, Store: p.store, Images: p.images(), Instance: p.cfg.Instance.Name,
-			Portal: p.publicURL(), DomainSuffix: t.DomainSuffix, Log: p.log})
+			Portal: p.publicURL(), DomainSuffix: t.DomainSuffix, Scripts: chatScripts{p.store, s.scripts}, Log: p.log})
 		if err != nil {
 			return nil, err
 		}
 		s.telegram = bot
 		o.Channels = append(o.Channels, bot)
 	}
-	var err error
 	if s.notify, err = notify.New(ctx, o); err != nil {
 		return nil, err
 	}
@@ -112,7 +120,9 @@ func (s *services) alerting(p *program) portal.Alerting {
 
 // run works until ctx is done.
 func (s *services) run(ctx context.Context) error {
+	defer s.close()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.scripts.Run(ctx) })
 	group.Go(func() error { return s.notify.Run(ctx) })
 	group.Go(func() error { return s.gateway.Run(ctx) })
 	group.Go(func() error { return s.rules.Run(ctx) })

@@ -44,6 +44,8 @@ type Config struct {
 	Email         Email              `yaml:"email"`
 	Desktop       Desktop            `yaml:"desktop"`
 	Telegram      Telegram           `yaml:"telegram"`
+	Alerts        Alerts             `yaml:"alerts"`
+	Scripts       Scripts            `yaml:"scripts"`
 	Jira          Jira               `yaml:"jira"`
 	AI            AI                 `yaml:"ai"`
 	Users         map[string]Person  `yaml:"users"`
@@ -123,6 +125,8 @@ func Defaults() *Config {
 		LogLevel:   "info",
 		DataSource: DataSource{CSV: CSV{Root: "."}, BigQuery: BigQuery{MaxBytes: 1 << 40}},
 		Email:      Email{FromAddress: "noreply@example.com", FromName: "AI Data Analyst", SMTPPort: 587},
+		Alerts:     Alerts{Keep: Duration(90 * 24 * time.Hour), Pictures: 1 << 30},
+		Scripts:    Scripts{Interpreter: "/usr/bin/python3", Schedule: "every 5m", Parallel: 2, Timeout: Duration(time.Minute), Memory: 1 << 30, Processes: 64, UID: 2_000_000_000},
 		Desktop:    Desktop{JWTIssuer: "data-analyst", URLScheme: "data-analyst"},
 		Profiler: Profiler{SampleSize: 500_000, MaxCategoricalDistinct: 50, TopValuesLimit: 10, HistogramBins: 15, SampleRowsLimit: 5,
 			SampleValuesLimit: 5, AlertHighMissingPct: 30, AlertMissingPct: 5, AlertImbalancePct: 60, AlertHighCardinality: 50},
@@ -203,6 +207,11 @@ func (c *Config) check(file string) []error {
 	if _, err := time.LoadLocation(c.Schedule.TimeZone); err != nil {
 		bad("schedule.timezone: %q is not a time zone: write it as Europe/Prague", c.Schedule.TimeZone)
 	}
+	for _, p := range append([]string{c.Scripts.Interpreter}, c.Scripts.Folders...) {
+		if !filepath.IsAbs(p) || filepath.Clean(p) == "/" {
+			bad("scripts: %q is not the whole path of a file or folder: write it as /usr/bin/python3 or /opt/venv", p)
+		}
+	}
 	for _, k := range []struct {
 		path string
 		v    int64
@@ -211,6 +220,8 @@ func (c *Config) check(file string) []error {
 		{"quota.home_files", int64(c.Quota.HomeFiles)}, {"ssh.max_connections_per_user", int64(c.SSH.MaxPerUser)},
 		{"ssh.max_connections_per_address", int64(c.SSH.MaxPerAddress)}, {"ssh.max_connections", int64(c.SSH.MaxConnections)},
 		{"ssh.idle_timeout", int64(c.SSH.IdleTimeout)}, {"ssh.login_timeout", int64(c.SSH.LoginTimeout)}, {"lake.pin_max", int64(c.Lake.PinMax)},
+		{"alerts.keep", int64(c.Alerts.Keep)}, {"alerts.pictures", int64(c.Alerts.Pictures)}, {"scripts.parallel", int64(c.Scripts.Parallel)}, {"scripts.timeout", int64(c.Scripts.Timeout)},
+		{"scripts.memory", int64(c.Scripts.Memory)}, {"scripts.processes", int64(c.Scripts.Processes)}, {"scripts.uid", int64(c.Scripts.UID)},
 	} {
 		if k.v < 1 {
 			bad("%s must be larger than 0", k.path)

@@ -201,6 +201,26 @@ type Telegram struct {
 	DomainSuffix string `yaml:"domain_suffix"`
 }
 
+// Scripts are people's notification scripts: whether they run, and within which bounds.
+type Scripts struct {
+	Enabled     bool     `yaml:"enabled"`
+	Interpreter string   `yaml:"interpreter"` // of Python; may be that of a virtual environment
+	Folders     []string `yaml:"folders"`     // further folders that scripts may read
+	Network     bool     `yaml:"network"`
+	Schedule    string   `yaml:"schedule"`
+	Parallel    int      `yaml:"parallel"`
+	Timeout     Duration `yaml:"timeout"`
+	Memory      Size     `yaml:"memory"`
+	Processes   int      `yaml:"processes"`
+	UID         int      `yaml:"uid"` // first user id of scripts when aida runs as root
+}
+
+// Alerts says how long alerts are kept, and how much room their pictures may take.
+type Alerts struct {
+	Keep     Duration `yaml:"keep"`
+	Pictures Size     `yaml:"pictures"`
+}
+
 // Jira is the Jira site.
 type Jira struct {
 	Domain        string `yaml:"domain"`

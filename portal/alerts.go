@@ -48,6 +48,7 @@ type alertsView struct {
 	Telegram string
 	Chat     *store.Channel
 	Wrong    string
+	Scripts  *scriptsView // nil = there are none to be had
 }
 
 type alertView struct {
@@ -80,6 +81,9 @@ func (p *Portal) showAlerts(w http.ResponseWriter, r *http.Request, status int, 
 		if err := p.store.ReadInbox(ctx, me.ID, v.Last); err != nil {
 			return err
 		}
+	}
+	if v.Scripts, err = p.scriptsOf(ctx, me); err != nil {
+		return err
 	}
 	if v.Chat, err = p.chatOf(ctx, me.ID); err != nil {
 		return err

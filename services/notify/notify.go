@@ -51,6 +51,8 @@ type Options struct {
 	Poll        time.Duration // how often alerts of other processes are looked for; 0 = 1 s
 	MaxAttempts int           // of a delivery; 0 = 10
 	Keep        time.Duration // how long alerts are kept; 0 = 90 days
+	Pictures    string        // folder of the alerts' pictures; "" = none is looked after
+	PictureRoom int64         // what they may take, bytes; 0 = 1 GiB
 }
 
 // Notify is the outbox's owner in the serving process.
@@ -76,6 +78,9 @@ func New(ctx context.Context, o Options) (*Notify, error) {
 	}
 	if o.Keep <= 0 {
 		o.Keep = 90 * 24 * time.Hour
+	}
+	if o.PictureRoom <= 0 {
+		o.PictureRoom = 1 << 30
 	}
 	last, err := o.Store.LastAlert(ctx)
 	if err != nil {
@@ -279,6 +284,9 @@ func (n *Notify) prune(ctx context.Context) {
 	for {
 		if _, err := n.o.Store.PruneAlerts(ctx, time.Now().Add(-n.o.Keep)); err != nil && ctx.Err() == nil {
 			n.o.Log.Error("old alerts cannot be removed", "error", err)
+		}
+		if err := n.prunePictures(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			n.o.Log.Error("old pictures cannot be removed", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -110,6 +110,9 @@ func (b *Bot) status(ctx context.Context, chat int64, user string) {
 		if !s.LastSent.IsZero() {
 			when = "last sent " + elapsed(time.Since(s.LastSent)) + " ago"
 		}
+		if s.Error != "" {
+			when += ", fails"
+		}
 		text += "\n" + escape("• ") + "`" + escapeCode(s.Name) + "`" + escape(" – "+when)
 		if data := "run:" + s.Name; len(data) <= maxCallback {
 			rows = append(rows, []models.InlineKeyboardButton{{Text: "Run " + stem(s.Name), CallbackData: data}})
@@ -185,16 +188,15 @@ func (b *Bot) button(ctx context.Context, q *models.CallbackQuery) {
 	b.running.Go(func() {
 		ctx, cancel := context.WithTimeout(b.life, scriptTime) // the answer is over before the script is
 		defer cancel()
-		a, err := b.o.Scripts.Run(ctx, owner.User, name)
+		told, err := b.o.Scripts.Run(ctx, owner.User, name)
 		switch {
+		case store.CodeOf(err) != "":
+			b.say(ctx, chat, "`"+escapeCode(name)+"`"+escape(" failed: ")+format(err.Error()), nil)
 		case err != nil:
-			b.say(ctx, chat, "`"+escapeCode(name)+"`"+escape(" failed: "+err.Error()), nil)
-		case a == nil:
+			b.o.Log.Error("a script cannot be run", "user", owner.User, "script", name, "error", err)
+			b.say(ctx, chat, "`"+escapeCode(name)+"`"+escape(" could not be run. Please try again in a while."), nil)
+		case !told:
 			b.say(ctx, chat, "`"+escapeCode(name)+"`"+escape(" has nothing to tell."), nil)
-		default:
-			if err := b.carry(ctx, chatAddress(chat), *a, 0); err != nil {
-				b.o.Log.Error("a script's result cannot be sent", "user", owner.User, "script", name, "error", b.clean(err))
-			}
 		}
 	})
 }

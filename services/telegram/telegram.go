@@ -35,13 +35,14 @@ const channel = "telegram"
 type Script struct {
 	Name     string // file name, for example revenue_drop.py
 	LastSent time.Time
+	Error    string // of its last run, a sentence; empty = it went well
 }
 
 // Scripts runs the alert scripts and rules of a person on demand.
 type Scripts interface {
 	List(ctx context.Context, user string) ([]Script, error)
-	// Run gives what the script says now, whatever its cool-down; nil = nothing to tell.
-	Run(ctx context.Context, user, name string) (*store.Alert, error)
+	// Run runs one now, whatever its cool-down. When it had something to tell, that comes like any other alert.
+	Run(ctx context.Context, user, name string) (told bool, err error)
 }
 
 // Options is what a Bot works with.

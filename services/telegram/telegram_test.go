@@ -127,11 +127,11 @@ func (scripts) List(context.Context, string) ([]Script, error) {
 	return []Script{{Name: "revenue_drop.py", LastSent: time.Now().Add(-3 * time.Hour)}, {Name: strings.Repeat("long", 20) + ".py"}, {Name: "quiet.py"}}, nil
 }
 
-func (s scripts) Run(_ context.Context, user, name string) (*store.Alert, error) {
-	if name == "quiet.py" {
-		return nil, nil
+func (s scripts) Run(_ context.Context, _, name string) (bool, error) {
+	if name == "quiet.py" || s.err != nil {
+		return false, s.err
 	}
-	return &store.Alert{Title: "Revenue of " + user, Message: "down by 12.5%"}, s.err
+	return true, nil
 }
 
 func TestStatusHasAButtonForEachScriptThatRunsIt(t *testing.T) {
@@ -143,12 +143,9 @@ func TestStatusHasAButtonForEachScriptThatRunsIt(t *testing.T) {
 	if strings.Join(m.Buttons, " ") != "run:revenue_drop.py run:quiet.py" || !strings.Contains(m.Text, "revenue_drop.py – last sent 3h ago") || !strings.Contains(m.Text, "never sent") {
 		t.Errorf("%v", m)
 	}
-	d.api.Press(7, "run:revenue_drop.py")
-	if got := d.api.Wait(2).Text; got != "Revenue of eva\ndown by 12.5%" {
-		t.Errorf("%q", got)
-	}
+	d.api.Press(7, "run:revenue_drop.py") // what it tells comes by the outbox, like any alert
 	d.api.Press(7, "run:quiet.py")
-	if got := d.api.Wait(3).Text; !strings.Contains(got, "nothing to tell") {
+	if got := d.api.Wait(2).Text; !strings.Contains(got, "nothing to tell") {
 		t.Errorf("%q", got)
 	}
 	for _, data := range []string{"run:other.py", "drop:table", "run:../../etc/passwd"} {
@@ -156,7 +153,7 @@ func TestStatusHasAButtonForEachScriptThatRunsIt(t *testing.T) {
 	}
 	d.api.Press(8, "run:quiet.py") // a chat of nobody
 	d.api.Say(7, "/help")
-	d.api.Wait(4)
+	d.api.Wait(3)
 	want := []string{"Running revenue_drop", "Running quiet", "There is no such alert any more", "Unknown action", "There is no such alert any more", "This chat is not linked"}
 	if got := d.api.Toasts(); strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("%q", got)
@@ -164,7 +161,7 @@ func TestStatusHasAButtonForEachScriptThatRunsIt(t *testing.T) {
 }
 
 func TestAFailedScriptSaysWhy(t *testing.T) {
-	d := newDesk(t, scripts{errors.New("line 3: no such table [orders]")})
+	d := newDesk(t, scripts{err: &store.Error{Code: store.Invalid, Message: "line 3: no such table [orders]"}})
 	d.user("eva", "7")
 	defer d.run()()
 	d.api.Press(7, "run:revenue_drop.py")

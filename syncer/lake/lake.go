@@ -102,6 +102,17 @@ func (l *Lake) Has(f store.File) bool {
 	return err == nil && info.Size() == f.Size
 }
 
+// Link gives a file of a pinned generation a second name on the same file system: its bytes stay as long as that name does.
+func (l *Lake) Link(f store.File, to string) error {
+	if !l.Has(f) {
+		return fmt.Errorf("lake file %s: the file on disk is not the one in the manifest: run `aida verify`", f.Logical)
+	}
+	if err := os.Link(filepath.Join(l.o.Data, "lake", filepath.FromSlash(f.Physical)), to); err != nil {
+		return fmt.Errorf("lake file %s: %w", f.Logical, err)
+	}
+	return nil
+}
+
 // exclusive runs fn while no other publish or sweep runs, in this process or another one. Both need it: a file's name is
 // its content, so a publish may take up again a file that a sweep is about to remove.
 func (l *Lake) exclusive(ctx context.Context, fn func() error) (err error) {

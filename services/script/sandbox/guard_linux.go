@@ -84,9 +84,9 @@ func harden(sp spec) error {
 }
 
 func run(sp spec) (*Result, error) {
-	limits := string(encode(sp.Limits))
+	order := string(encode(last{sp.Limits, sp.Network}))
 	cmd := exec.Command(ourselves)
-	cmd.Args = append([]string{"aida", stageExec, limits}, sp.Argv...)
+	cmd.Args = append([]string{"aida", stageExec, order}, sp.Argv...)
 	cmd.Dir = sp.home()
 	cmd.Env = slices.Concat([]string{"HOME=" + sp.home(), "USER=" + sp.User, "LOGNAME=" + sp.User, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=/tmp"}, sp.Env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -278,15 +278,21 @@ func closeOnExec(from uint) error {
 	return nil
 }
 
+// last is what the last stage needs to know.
+type last struct {
+	Limits
+	Network bool `json:"network"`
+}
+
 // become is the last stage: it sets the limits that a process hands to its children, and becomes the program. Landlock comes
 // here, as the guard has to stay outside of it: signals do not pass from one thread's domain to another's.
-func become(limits string, argv []string) int {
+func become(order string, argv []string) int {
 	fail := func(err error) int {
 		fmt.Fprintf(os.Stderr, "%s cannot be started: %v\n", argv[0], err)
 		return 127
 	}
-	var l Limits
-	if err := json.Unmarshal([]byte(limits), &l); err != nil {
+	var l last
+	if err := json.Unmarshal([]byte(order), &l); err != nil {
 		return fail(err)
 	}
 	cpu := uint64(l.Wall/time.Second) + 1
@@ -303,7 +309,7 @@ func become(limits string, argv []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	if err := errors.Join(closeOnExec(3), restrictFiles(home)); err != nil {
+	if err := errors.Join(closeOnExec(3), restrictFiles(home, l.Network)); err != nil {
 		return fail(err)
 	}
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // syncs and people go first

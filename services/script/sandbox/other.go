@@ -15,6 +15,11 @@ func New(Options) (*Sandbox, error) {
 // Run never runs.
 func (*Sandbox) Run(context.Context, Job) (*Result, error) { return nil, errSetup }
 
+// Limits are none.
+func (*Sandbox) Limits() Limits { return Limits{} }
+
+func (*Sandbox) String() string { return "" }
+
 // Close has nothing to let go.
 func (*Sandbox) Close() error { return nil }
 

@@ -40,8 +40,13 @@ func giveUpRights(uid int) error {
 
 // restrictFiles lets this process and its children write to their scratch folders alone, once more beside the mounts, where
 // the kernel has Landlock; with it, signals and abstract sockets end at the sandbox, too.
-func restrictFiles(home string) error {
-	return landlock.V9.BestEffort().Restrict(landlock.RODirs("/"), landlock.RWDirs("/tmp", home).WithRefer(), landlock.RWFiles("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"))
+func restrictFiles(home string, network bool) error {
+	c := landlock.V9.BestEffort()
+	files := []landlock.Rule{landlock.RODirs("/"), landlock.RWDirs("/tmp", home).WithRefer(), landlock.RWFiles("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")}
+	if network {
+		return errors.Join(c.RestrictPaths(files...), c.RestrictScoped())
+	}
+	return c.Restrict(files...)
 }
 
 // refused are the system calls that no script needs and that reach deep into the kernel, or make memory that no limit counts.

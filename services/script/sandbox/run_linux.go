@@ -53,6 +53,26 @@ func New(o Options) (*Sandbox, error) {
 	return s, nil
 }
 
+// Limits are the bounds of a run.
+func (s *Sandbox) Limits() Limits { return s.o.Limits }
+
+// String says by what programs are contained.
+func (s *Sandbox) String() string {
+	how := "in a user namespace"
+	if s.root {
+		how = fmt.Sprintf("as the users %d to %d", s.o.UID, s.o.UID+s.o.Slots-1)
+	}
+	memory := "memory is watched, as no cgroup is handed to aida"
+	if s.group != nil {
+		memory = "a cgroup bounds memory"
+	}
+	network := "without network"
+	if s.o.Network {
+		network = "with the machine's network"
+	}
+	return how + ", " + network + "; " + memory
+}
+
 // Close lets go of what New took. No program may run any more.
 func (s *Sandbox) Close() error {
 	var err error

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 
 const python = "/usr/bin/python3"
 
+// firstUID is one that no other test's sandbox has.
+const firstUID = 2_100_000_000
+
 var limits = sandbox.Limits{Wall: 3 * time.Second, Memory: 256 << 20, Processes: 64}
 
 func newBox(t *testing.T, l sandbox.Limits) *sandbox.Sandbox {
@@ -35,7 +38,7 @@ func newBox(t *testing.T, l sandbox.Limits) *sandbox.Sandbox {
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("python3 is missing: install it, or run `make clients`")
 	}
-	box, err := sandbox.New(sandbox.Options{Limits: l})
+	box, err := sandbox.New(sandbox.Options{Limits: l, UID: firstUID})
 	var u *sandbox.Unavailable
 	if errors.As(err, &u) && os.Getenv("AIDA_NO_SANDBOX") != "" {
 		t.Skipf("AIDA_NO_SANDBOX is set, and %v", err)
@@ -143,6 +146,24 @@ func TestHostileProgramsAreContained(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "eva/user/notes.txt")); err != nil || string(got) != "mine" {
 		t.Errorf("a file of the home was changed: %q, %v", got, err)
+	}
+}
+
+func TestWithNetworkAProgramReachesWhatTheMachineReaches(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	newBox(t, limits) // says why there can be none
+	box, err := sandbox.New(sandbox.Options{Limits: limits, Network: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	out := runs(t, box, nil, fmt.Sprintf("import socket; socket.create_connection(('127.0.0.1', %d), 1); print('reached')\ntry: open('/usr/x', 'w')\nexcept OSError: print('stopped')", l.Addr().(*net.TCPAddr).Port))
+	if out != "reached\nstopped\n" {
+		t.Errorf("%q", out)
 	}
 }
 
@@ -256,7 +277,7 @@ func TestAllOfItHoldsWithoutRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run", "TestAProgram|TestHostile|TestGreedy|TestWhat|TestTheCaller", "-test.v")
+	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run", "TestAProgram|TestWith|TestHostile|TestGreedy|TestWhat|TestTheCaller", "-test.v")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
@@ -295,7 +316,7 @@ func noneLeft(t *testing.T) {
 		}
 		text, _ := os.ReadFile(p)
 		uid := i.Sys().(*syscall.Stat_t).Uid
-		if uid >= 2_000_000_000 && uid < 2_000_000_010 || strings.Contains(string(text), "sandbox-guard") && os.Geteuid() != 0 {
+		if uid >= firstUID && uid < firstUID+10 || strings.Contains(string(text), "sandbox-guard") && os.Geteuid() != 0 {
 			t.Errorf("still there: %s %s", p, strings.ReplaceAll(string(text), "\x00", " "))
 		}
 	}
