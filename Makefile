@@ -7,7 +7,7 @@ SIZE    ?= s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test lint bench fuzz clean clients duckdb
+.PHONY: run build test lint bench bench-scale fuzz clean clients duckdb
 
 run: build ## start a sample company; ends with Ctrl-C, keeps its state under data/demo
 	$(BUILD)/aida demo --data data/demo --size $(SIZE)
@@ -38,8 +38,12 @@ $(BUILD)/duckdbq: $(wildcard testdata/duckdb/*.go) testdata/duckdb/go.mod
 	@mkdir -p $(BUILD)
 	cd testdata/duckdb && CGO_ENABLED=1 $(GO) build -o $(CURDIR)/$(BUILD)/duckdbq .
 
-bench: build duckdb ## conversion and merge side by side with DuckDB on this machine; AIDA_BENCH_BYTES and AIDA_BENCH_ROWS set the sizes
+bench: build duckdb ## side by side with DuckDB, OpenSSH and rsync on this machine; AIDA_BENCH_FULL=1 for the full sizes, AIDA_BENCH_BYTES and AIDA_BENCH_ROWS set others
 	AIDA_BENCH=1 AIDA_BINARY=$(CURDIR)/$(BUILD)/aida AIDA_DUCKDB=$(CURDIR)/$(BUILD)/duckdbq $(GO) test -timeout 60m -count=1 -v -run 'TestBench' ./app
+
+bench-scale: ## what is large, each tried once: tables, generations, columns, cells, partitions, files, people, audit rows
+	@mkdir -p $(BUILD); AIDA_BENCH_SCALE=1 $(GO) test -timeout 60m -count=1 -v -run '^TestScale|AHundredThousandFiles' ./store ./syncer ./sftpd/tree >$(BUILD)/scale.log 2>&1; code=$$?; \
+	sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p' $(BUILD)/scale.log; [ $$code = 0 ] || tail -40 $(BUILD)/scale.log; exit $$code
 
 fuzz: ## ten minutes for each fuzz target
 	@for t in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' . | awk '{print $$2}'); do \

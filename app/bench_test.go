@@ -39,7 +39,7 @@ func TestBenchConversion(t *testing.T) {
 	if os.Getenv("AIDA_BENCH") == "" {
 		t.Skip("run make bench")
 	}
-	work, size, rounds := t.TempDir(), number("AIDA_BENCH_BYTES", 256<<20), number("AIDA_BENCH_ROUNDS", 5)
+	work, size, rounds := t.TempDir(), benchSize("AIDA_BENCH_BYTES", 256<<20, 1<<30), number("AIDA_BENCH_ROUNDS", 5)
 	orders(t, filepath.Join(work, "orders.csv"), size)
 	orders(t, filepath.Join(work, "quarter.csv"), size/4)
 	slicesOf(t, filepath.Join(work, "orders.csv"), 8)
@@ -106,7 +106,7 @@ func TestBenchProfile(t *testing.T) {
 	if os.Getenv("AIDA_BENCH") == "" {
 		t.Skip("run make bench")
 	}
-	work, rows, rounds := t.TempDir(), number("AIDA_BENCH_ROWS", 2_000_000), number("AIDA_BENCH_ROUNDS", 5)
+	work, rows, rounds := t.TempDir(), benchSize("AIDA_BENCH_ROWS", 2_000_000, 10_000_000), number("AIDA_BENCH_ROUNDS", 5)
 	make := fmt.Sprintf("COPY (SELECT i AS id, (hash(i) %% 400000)::BIGINT AS customer_id, (hash(i+1) %% 20)::BIGINT AS quantity, ((hash(i+2) %% 10000000)::BIGINT - 200000)::DECIMAL(18,2)/100 AS amount, "+
 		"TIMESTAMP '2020-01-01' + to_seconds(i*37) AS created_at, DATE '2020-01-01' + (hash(i+3) %% 2000)::INTEGER AS ship_date, CASE WHEN hash(i+4) %% 3 = 0 THEN (hash(i+5) %% 1000000)::DOUBLE / 7 END AS rating, "+
 		"['delivered','shipped','pending','cancelled'][1 + (hash(i+6) %% 4)::INTEGER] AS status, 'user' || (hash(i+7) %% 400000) || '@example.com' AS email, hash(i+8) %% 3 > 0 AS paid "+
@@ -125,6 +125,14 @@ func TestBenchProfile(t *testing.T) {
 	}
 	benchRow(t, "profile, wall s", median(ours), median(peer), 0.7, 0.5)
 	t.Logf("%-36s ours %8.2f", "profile, peak memory, MiB", median(ourMem))
+}
+
+// benchSize is how large a comparison is: what the variable says, else the usual size, or the full one under AIDA_BENCH_FULL.
+func benchSize(name string, usual, full int) int {
+	if os.Getenv("AIDA_BENCH_FULL") != "" {
+		usual = full
+	}
+	return number(name, usual)
 }
 
 // benchRow prints a line of the table: what, ours, peer, their ratio, what it must and what it should be.

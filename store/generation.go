@@ -130,7 +130,11 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 
 // Unchanged notes that a table's source was read and had nothing new.
 func (s *Store) Unchanged(ctx context.Context, tableID int64) error {
-	_, err := s.w.ExecContext(ctx, `UPDATE tables SET synced_at = ? WHERE id = ?`, nanos(s.now()), tableID)
+	return s.write(ctx, func(tx *sql.Tx) error { return s.unchanged(ctx, tx, tableID) })
+}
+
+func (s *Store) unchanged(ctx context.Context, tx *sql.Tx, tableID int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE tables SET synced_at = ? WHERE id = ?`, nanos(s.now()), tableID)
 	return err
 }
 

@@ -95,8 +95,7 @@ func (s *Store) StartRun(ctx context.Context, trigger, owner string) (int64, err
 	return res.LastInsertId()
 }
 
-// RecordTable notes how a table fared.
-func (s *Store) RecordTable(ctx context.Context, t RunTable) error {
+func (t RunTable) record(ctx context.Context, tx *sql.Tx) error {
 	warnings, err := json.Marshal(append([]string{}, t.Warnings...))
 	if err != nil {
 		return err
@@ -105,7 +104,7 @@ func (s *Store) RecordTable(ctx context.Context, t RunTable) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.w.ExecContext(ctx, `INSERT OR REPLACE INTO run_tables
+	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO run_tables
 		(run_id, table_id, outcome, reason, rows, bytes, quarantined, warnings, generation, data_time, started_at, duration, strategy, schema_changes)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.RunID, t.TableID, t.Outcome, t.Reason, t.Rows, t.Bytes, t.Quarantined,
 		string(warnings), t.Generation, nanos(t.DataTime), nanos(t.StartedAt), int64(t.Duration), t.Strategy, string(changes)); err != nil {
@@ -114,11 +113,22 @@ func (s *Store) RecordTable(ctx context.Context, t RunTable) error {
 	return nil
 }
 
-// FinishRun closes a run with the outcome that its tables' rows add up to: done when none failed, failed when none
-// worked, partial otherwise; interrupted when it was stopped before its end.
-func (s *Store) FinishRun(ctx context.Context, runID int64, interrupted bool) (Outcome, error) {
+// FinishRun notes how the tables of a run fared and closes it, all at once, as each commit waits for the disk. The outcome is
+// what the tables add up to: done when none failed, failed when none worked, partial otherwise; interrupted when the run was
+// stopped before its end. Tables of which nothing changed are as fresh as those that did.
+func (s *Store) FinishRun(ctx context.Context, runID int64, tables []RunTable, interrupted bool) (Outcome, error) {
 	outcome := Interrupted
 	err := s.write(ctx, func(tx *sql.Tx) error {
+		for _, t := range tables {
+			if err := t.record(ctx, tx); err != nil {
+				return err
+			}
+			if t.Outcome == Unchanged {
+				if err := s.unchanged(ctx, tx, t.TableID); err != nil {
+					return err
+				}
+			}
+		}
 		var all, failed int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*), COALESCE(SUM(outcome = 'failed'), 0) FROM run_tables WHERE run_id = ?`, runID).Scan(&all, &failed); err != nil {
 			return fmt.Errorf("finish run: %w", err)

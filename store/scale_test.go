@@ -12,9 +12,9 @@ import (
 	"aida/store"
 )
 
-// TestCostOfAPublishDoesNotGrowWithThePast prints what a publish, a cycle without news and the newest manifest cost. It
+// TestScaleAPublishCostsNoMoreForThePast prints what a publish, a cycle without news and the newest manifest cost. It
 // is a measurement, run with AIDA_BENCH_SCALE=1.
-func TestCostOfAPublishDoesNotGrowWithThePast(t *testing.T) {
+func TestScaleAPublishCostsNoMoreForThePast(t *testing.T) {
 	if os.Getenv("AIDA_BENCH_SCALE") == "" {
 		t.Skip("AIDA_BENCH_SCALE is not set")
 	}

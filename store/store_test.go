@@ -392,10 +392,11 @@ func TestRunsAddUpFromTheirTables(t *testing.T) {
 		{[]store.Outcome{store.Failed}, store.Failed},
 	} {
 		run := must[int64](t)(s.StartRun(ctx, "test", "me"))
+		var rows []store.RunTable
 		for i, o := range c.outcomes {
-			ok(t, s.RecordTable(ctx, store.RunTable{RunID: run, TableID: tables[i].ID, Outcome: o, Warnings: []string{"w"}}))
+			rows = append(rows, store.RunTable{RunID: run, TableID: tables[i].ID, Outcome: o, Warnings: []string{"w"}})
 		}
-		if got := must[store.Outcome](t)(s.FinishRun(ctx, run, false)); got != c.want {
+		if got := must[store.Outcome](t)(s.FinishRun(ctx, run, rows, false)); got != c.want {
 			t.Errorf("%v make %s, want %s", c.outcomes, got, c.want)
 		}
 	}

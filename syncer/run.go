@@ -115,19 +115,8 @@ func (u *run) done(row store.RunTable) {
 }
 
 func (u *run) finish(ctx context.Context, report *Report, interrupted bool) error {
-	ctx = context.WithoutCancel(ctx)
-	for _, row := range report.Tables {
-		if err := u.s.o.Store.RecordTable(ctx, row); err != nil {
-			return err
-		}
-		if row.Outcome == store.Unchanged {
-			if err := u.s.o.Store.Unchanged(ctx, row.TableID); err != nil {
-				return err
-			}
-		}
-	}
 	var err error
-	report.Outcome, err = u.s.o.Store.FinishRun(ctx, u.id, interrupted)
+	report.Outcome, err = u.s.o.Store.FinishRun(context.WithoutCancel(ctx), u.id, report.Tables, interrupted)
 	return err
 }
 
