@@ -29,6 +29,7 @@ type delta struct {
 
 	lenient bool // cells that do not fit make their row go to the side file
 	dir     string
+	hold    int // rows that are looked at together
 	side    *os.File
 	refused int64
 }
@@ -90,7 +91,7 @@ func (u *run) convert(ctx context.Context, j job, res *source.Result, req source
 	if err != nil {
 		return nil, err
 	}
-	d := &delta{doc: j.doc, staged: staged, result: res, dir: req.Scratch}
+	d := &delta{doc: j.doc, staged: staged, result: res, dir: req.Scratch, hold: u.s.o.HeldRows}
 	d.out, err = res.Data.WriteParquet(ctx, staged, columnar.Options{Workers: u.s.o.Workers, Progress: func(bytes, rows int64) {
 		if u.r.Progress != nil {
 			u.r.Progress.Advance(row.Table, bytes, rows)
@@ -116,7 +117,9 @@ func (d *delta) open() (err error) {
 	if d.file, err = d.staged.Open(); err != nil {
 		return err
 	}
-	d.reader, err = columnar.OpenReader(d.file, d.staged.Size())
+	if d.reader, err = columnar.OpenReader(d.file, d.staged.Size()); err == nil {
+		d.reader.Hold(d.hold)
+	}
 	return err
 }
 

@@ -30,6 +30,7 @@ type house struct {
 	sync  *syncer.Syncer
 	odd   *oddSource
 	trace func(lake.Op)
+	held  int // rows looked at together; 0 = the usual number
 }
 
 const twoTables = `

@@ -11,8 +11,16 @@ import (
 
 // merge takes in rows that came, by key: a row replaces the one with its key in place, or comes behind when there is none;
 // one that the source marks as deleted takes it away. Only as many of the rows as memory should hold are looked at
-// together, so a change set of any size works, one part of the table at a time.
-func (c *content) merge(ctx context.Context, d *delta) error {
+// together; a change set that is larger is sorted first, so that each round meets other files of the table.
+func (c *content) merge(ctx context.Context, d *delta) (err error) {
+	if c.sorts(d) {
+		sorted, err := c.sorted(ctx, d)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, sorted.close(true)) }()
+		d = sorted
+	}
 	for g := 0; g < d.reader.RowGroups(); {
 		var misfits []columnar.Misfit
 		var take *[]columnar.Misfit
@@ -33,6 +41,51 @@ func (c *content) merge(ctx context.Context, d *delta) error {
 		}
 	}
 	return nil
+}
+
+// sorts tells whether a change set is to be sorted: it needs several rounds over a table that is there. Rows that do not fit
+// are told by their place, and numbers with two zeros do not sort by key, so these go in as they came.
+func (c *content) sorts(d *delta) bool {
+	if len(c.parts) == 0 || d.lenient || c.doc.Strategy == "full_refresh" || !columnar.Rounds(d.reader) {
+		return false
+	}
+	return !slices.ContainsFunc(c.doc.PrimaryKey, func(k string) bool {
+		col, ok := columnNamed(c.columns, k)
+		return !ok || col.Type.Kind == columnar.Float64
+	})
+}
+
+// sorted gives the last row of each key, in the order of the keys; where the table is partitioned, in that of the partitions.
+func (c *content) sorted(ctx context.Context, d *delta) (*delta, error) {
+	out, err := c.sortOnce(ctx, d, c.doc.PrimaryKey, true)
+	if err != nil || !c.partitioned() {
+		return out, err
+	}
+	again, err := c.sortOnce(ctx, out, []string{c.doc.PartitionBy}, false)
+	if err := errors.Join(err, out.close(true)); err != nil {
+		return nil, err
+	}
+	return again, nil
+}
+
+func (c *content) sortOnce(ctx context.Context, d *delta, by []string, last bool) (*delta, error) {
+	if err := d.open(); err != nil {
+		return nil, err
+	}
+	staged, err := c.u.scratch.Stage("")
+	if err != nil {
+		return nil, err
+	}
+	s := columnar.Sorting{File: d.reader, Columns: c.columns, By: by, Last: last, Scratch: d.dir, Workers: c.u.s.o.Workers}
+	_, err = s.WriteParquet(ctx, staged)
+	out := &delta{doc: d.doc, staged: staged, columns: c.columns, dir: d.dir, hold: d.hold}
+	if err = errors.Join(err, staged.Park()); err == nil {
+		err = out.open()
+	}
+	if err != nil {
+		return nil, errors.Join(err, out.close(true))
+	}
+	return out, nil
 }
 
 func (c *content) mergeRows(ctx context.Context, rows *columnar.Rows, skip map[int32]bool) error {

@@ -107,6 +107,11 @@ func newModel(t *testing.T, keys string, whole bool, r *rand.Rand) *model {
 		marks: strings.Contains(keys, "delete_column"), twoKeys: strings.Contains(keys, "[id, kind]")}
 	m.s.twoKeys = m.twoKeys
 	m.h = simHouse(t, m.source(), keys)
+	if r.IntN(2) == 0 {
+		m.h.held = 1 + r.IntN(150) // change sets need several rounds
+		m.did("%d rows at a time", m.h.held)
+		m.open()
+	}
 	return m
 }
 

@@ -187,7 +187,7 @@ func (h *house) openSim(s source.Source, keys string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.sync = syncer.New(syncer.Options{Data: h.data, Store: h.store, Lake: h.lake, Tables: doc.Tables, PartRows: 100, Workers: 2,
+	h.sync = syncer.New(syncer.Options{Data: h.data, Store: h.store, Lake: h.lake, Tables: doc.Tables, PartRows: 100, HeldRows: h.held, Workers: 2,
 		Sources: map[string]source.Source{"sim": s}})
 }
 

@@ -38,6 +38,7 @@ type Options struct {
 	Parallel int                      // tables at a time; 0 = 1
 	Timing   Timing
 	PartRows int64 // a table of more rows is a folder of part files; 0 = a million
+	HeldRows int   // changes that are looked at together, at most; 0 = two million
 	Log      *slog.Logger
 }
 

@@ -23,6 +23,7 @@ type Reader struct {
 	at     io.ReaderAt
 	schema Schema
 	older  map[string]int // name of a column -> the one that it was before, see Renamed
+	hold   int            // rows that ReadRows takes at a time
 }
 
 // OpenReader reads the footer. The reader does not close r.
@@ -35,7 +36,7 @@ func OpenReader(r io.ReaderAt, size int64) (rd *Reader, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
-	rd = &Reader{f: f, at: r}
+	rd = &Reader{f: f, at: r, hold: maxRowsHeld}
 	sc := f.MetaData().Schema
 	for i := range sc.NumColumns() {
 		c := sc.Column(i)
@@ -51,6 +52,13 @@ func OpenReader(r io.ReaderAt, size int64) (rd *Reader, err error) {
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("parquet: damaged file: %v", p)
+	}
+}
+
+// Hold has ReadRows take at most n rows at a time, 0 = two million.
+func (r *Reader) Hold(n int) {
+	if n > 0 {
+		r.hold = min(n, maxRowsHeld)
 	}
 }
 

@@ -24,6 +24,15 @@ const (
 	maxBytesHeld = 64 << 20
 )
 
+// Rounds tells whether a file has more rows than ReadRows holds at a time, judged by its footer.
+func Rounds(f *Reader) bool {
+	var bytes int64
+	for g := range f.RowGroups() {
+		bytes += f.meta().RowGroups[g].TotalByteSize
+	}
+	return f.RowGroups() > 1 && (f.Rows() > int64(f.hold) || bytes > maxBytesHeld)
+}
+
 // Len is the number of rows.
 func (r *Rows) Len() int { return r.n }
 
@@ -41,7 +50,7 @@ type Misfit struct {
 func ReadRows(ctx context.Context, f *Reader, group int, columns []Column, workers int, misfits *[]Misfit) (r *Rows, next int, err error) {
 	r = &Rows{columns: columns, vectors: make([]Vector, len(columns))}
 	for next = group; next < f.RowGroups(); next++ {
-		if next > group && (r.n+int(f.GroupRows(next)) > maxRowsHeld || r.held+r.held/int64(next-group) > maxBytesHeld) {
+		if next > group && (r.n+int(f.GroupRows(next)) > f.hold || r.held+r.held/int64(next-group) > maxBytesHeld) {
 			break
 		}
 		parts, bad := make([]Vector, len(columns)), make([][]Misfit, len(columns))

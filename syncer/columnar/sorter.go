@@ -19,8 +19,10 @@ import (
 
 // sorter puts rows in order with bounded memory: full buffers go to disk as sorted runs, and all runs are merged at the end.
 type sorter struct {
-	dir  string
-	rows atomic.Int64
+	dir     string
+	rows    atomic.Int64
+	arrival bool // rows with the same key stay in the order in which they came, from one goroutine; their number ends the key
+	last    bool // of rows with the same key only the last one is given
 
 	mu    sync.Mutex
 	files []string     // runs on disk
@@ -58,6 +60,9 @@ func (r *runBuffer) add(order *rowOrder, cells []cellReader, row int) error {
 	}
 	key := len(r.data)
 	r.data = order.appendKey(r.data, r.data[at:key], r.cells)
+	if r.sorter.arrival {
+		r.data = binary.BigEndian.AppendUint64(r.data, uint64(r.sorter.rows.Load()))
+	}
 	if len(r.data) > 2<<30 {
 		return errors.New("a row is larger than 1 GiB")
 	}
@@ -186,17 +191,30 @@ func (s *sorter) merge(ctx context.Context, give func(row []byte) error) error {
 		runs.add(&heldRun{r: h})
 	}
 	next := runs.next(ctx)
-	for {
-		_, row, err := next()
+	var heldKey, held []byte
+	for begun := false; ; begun = true {
+		key, row, err := next()
 		if errors.Is(err, io.EOF) {
+			if s.last && begun {
+				return give(held)
+			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := give(row); err != nil {
-			return err
+		if !s.last {
+			if err := give(row); err != nil {
+				return err
+			}
+			continue
 		}
+		if key = key[:len(key)-8]; begun && !bytes.Equal(key, heldKey) {
+			if err := give(held); err != nil {
+				return err
+			}
+		}
+		heldKey, held = append(heldKey[:0], key...), append(held[:0], row...)
 	}
 }
 
