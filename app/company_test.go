@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path"
@@ -174,16 +175,33 @@ func (c *company) debris(s *store.Store) (out []string) {
 	return out
 }
 
-// torture is how often a test repeats itself: n, or what AIDA_TORTURE says.
-func torture(t testing.TB, n int) int {
-	if s := os.Getenv("AIDA_TORTURE"); s != "" {
-		v, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("AIDA_TORTURE=%s is not a number", s)
-		}
-		return v
+// torture is how often a test repeats itself: short, or long under AIDA_TORTURE=1, or what AIDA_TORTURE says above that.
+func torture(t testing.TB, short, long int) int {
+	s := os.Getenv("AIDA_TORTURE")
+	if s == "" {
+		return short
 	}
-	return n
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("AIDA_TORTURE=%s is not a number", s)
+	}
+	if n > 1 {
+		return n
+	}
+	return long
+}
+
+// seeded gives random numbers by AIDA_SEED, or by a new seed that the log tells.
+func seeded(t testing.TB) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("AIDA_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("AIDA_SEED=%s is not a number", s)
+		}
+	}
+	t.Logf("AIDA_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // listening is a server of a company.

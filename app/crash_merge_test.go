@@ -3,7 +3,6 @@ package app_test
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,8 +16,7 @@ import (
 // TestAMergeThatIsKilledIsDoneOrNotDone kills syncs of tables that take in changes by key, one as part files and one as
 // partitions, at random moments. After each the tables are what they were, or what the changes make of it.
 func TestAMergeThatIsKilledIsDoneOrNotDone(t *testing.T) {
-	kills := torture(t, 12)
-	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	kills, random := torture(t, 12, 300), seeded(t)
 	c := &company{t: t, dir: t.TempDir()}
 	c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\n"+
 		"data_source: {csv: {root: in}}\nlake: {part_rows: 2000}\n")

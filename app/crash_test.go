@@ -3,7 +3,6 @@ package app_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,12 +20,7 @@ import (
 )
 
 func TestASyncThatIsKilledLeavesOneWholeGeneration(t *testing.T) {
-	kills, seed := torture(t, 15), uint64(time.Now().UnixNano())
-	if s := os.Getenv("AIDA_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("AIDA_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	kills, random := torture(t, 15, 1000), seeded(t)
 	c := newCompany(t)
 	c.run("sync")
 	c.version(1)
@@ -149,7 +143,7 @@ func TestReadersSeeOneGenerationWhileSyncsGoOn(t *testing.T) {
 			}
 		})
 	}
-	rounds := torture(t, 8)
+	rounds := torture(t, 8, 200)
 	for v := range rounds {
 		c.version(v + 1)
 		c.run("sync")
@@ -165,7 +159,7 @@ func TestReadersSeeOneGenerationWhileSyncsGoOn(t *testing.T) {
 }
 
 func TestAServerThatIsKilledWhileItSyncs(t *testing.T) {
-	kills := torture(t, 4)
+	kills, random := torture(t, 4, 100), seeded(t)
 	c := newCompany(t)
 	c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: in}}\nschedule: {default: every 1s}\n")
 	c.run("sync")
@@ -176,7 +170,7 @@ func TestAServerThatIsKilledWhileItSyncs(t *testing.T) {
 			t.Errorf("kill %d: the start left %v", i, left)
 		}
 		c.version(i + 1)
-		time.Sleep(time.Second + time.Duration(rand.Int64N(int64(500*time.Millisecond))))
+		time.Sleep(time.Second + time.Duration(random.Int64N(int64(500*time.Millisecond))))
 		server.stop(syscall.SIGKILL)
 		snap, err := s.Newest(t.Context())
 		if err != nil {
@@ -206,12 +200,13 @@ func onlyScratch(left []string) bool {
 
 func TestADemoThatIsKilledGoesOn(t *testing.T) {
 	c := &company{t: t, dir: t.TempDir()}
-	for range torture(t, 4) {
+	random := seeded(t)
+	for range torture(t, 4, 50) {
 		cmd := c.aida(t.Context(), "demo", "--size", "xs", "--json", "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(time.Second))))
+		time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
