@@ -201,13 +201,13 @@ func TestScaleTenThousandPartitions(t *testing.T) {
 // TestScaleMemoryOfAMergeDoesNotGrowWithItsDelta merges change sets that are larger than what is held in memory at a time.
 func TestScaleMemoryOfAMergeDoesNotGrowWithItsDelta(t *testing.T) {
 	scale(t)
-	for _, n := range []int{500_000, 2_000_000, 8_000_000} {
-		g := &generated{rows: 1_000_000}
+	for _, n := range []int{1_000_000, 4_000_000, 8_000_000} {
+		g := &generated{rows: 4_000_000}
 		h := simHouse(t, g, "primary_key: id, sync_strategy: incremental")
 		h.partRows(g, 500_000)
-		h.loads("first load of 1,000,000 rows")
+		h.loads("first load of 4,000,000 rows")
 		g.rows, g.version = n, 1
-		h.loads(fmt.Sprintf("%d changes merged by key", n))
+		h.loads(fmt.Sprintf("%d changes merged by key into 4,000,000 rows", n))
 	}
 }
 
@@ -220,7 +220,7 @@ func (h *house) partRows(s source.Source, n int64) {
 	h.sync = syncer.New(syncer.Options{Data: h.data, Store: h.store, Lake: h.lake, Tables: doc.Tables, PartRows: n, Workers: 2, Sources: map[string]source.Source{"sim": s}})
 }
 
-// generated is a source of so many rows, made while they are read; their order is not that of their keys.
+// generated is a source of so many rows, made while they are read: at first in the order of their keys, then in none.
 type generated struct{ rows, version int }
 
 func (g *generated) Name() string                  { return "sim" }
@@ -240,7 +240,10 @@ func (g *generated) Fetch(_ context.Context, r source.Request) (*source.Result, 
 				var b bytes.Buffer
 				b.WriteString("id,a,b,note\n")
 				for i := range rows {
-					id := uint64(i) * 7919 % uint64(rows)
+					id := uint64(i)
+					if version > 0 {
+						id = id * 7919 % uint64(rows)
+					}
 					fmt.Fprintf(&b, "%d,%d,%d.5,note %d of version %d\n", id, i, id%977, id%100_003, version)
 					if b.Len() > 1<<16 {
 						if _, err := pw.Write(b.Bytes()); err != nil {
