@@ -80,6 +80,7 @@ type Options struct {
 	Due       func(last time.Time) time.Time // when the next sync after this one is expected; nil = none is
 	Checks    func(ctx context.Context) []Check
 	Alerting  Alerting
+	Rules     Rules // nil = there are no alert rules
 	Scripts   Scripts
 	Syncs     Syncs        // nil = none can be started from here
 	Files     Files        // nil = nothing can be downloaded from here
@@ -224,7 +225,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(), p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.generationRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.ruleRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(), p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.generationRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

@@ -68,6 +68,9 @@ type RuleRun struct {
 	Told     AlertState    `json:"told,omitempty"`
 }
 
+// Took is how long the run took, as people read it.
+func (r RuleRun) Took() string { return r.Duration.Round(time.Millisecond).String() }
+
 // RulePreview is what a rule would do now.
 type RulePreview struct {
 	Problems  []string    `json:"problems,omitempty"`

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -8,6 +9,16 @@ import (
 
 	"modernc.org/sqlite/vtab"
 )
+
+// maxExact bounds the whole numbers that a float64 holds exactly; powers are those of ten, which it does too.
+const maxExact = 1 << 53
+
+var powers = func() (out [19]float64) {
+	for i := range out {
+		out[i] = math.Pow10(i)
+	}
+	return out
+}()
 
 // valueAt gives value k of a vector as SQLite has it.
 func valueAt(v *columnar.Vector, k int) vtab.Value {
@@ -30,6 +41,9 @@ func valueAt(v *columnar.Vector, k int) vtab.Value {
 	case columnar.Decimal:
 		if v.Type.Precision <= 18 && v.Type.Scale == 0 {
 			return v.Ints[k]
+		}
+		if n := v.Ints; v.Type.Precision <= 18 && n[k] > -maxExact && n[k] < maxExact {
+			return float64(n[k]) / powers[v.Type.Scale] // both are exact, so the quotient is the nearest number, as ParseFloat gives it
 		}
 		text := ""
 		if v.Type.Precision <= 18 {
