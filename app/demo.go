@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"aida/assets"
 	"aida/assets/sample"
 	"aida/config"
 	"aida/store"
@@ -90,7 +91,7 @@ func (c *cli) runDemo(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := demoAdmin(ctx, p); err != nil {
+	if err := errors.Join(demoAdmin(ctx, p), demoRule(p)); err != nil {
 		return err
 	}
 	return p.serve(ctx, func(r readyLine) error {
@@ -172,6 +173,21 @@ func demoAdmin(ctx context.Context, p *program) error {
 	}
 	_, err := p.store.AddUser(ctx, "demo", store.NewUser{Name: demoAdminName, Email: demoAdminEmail, Role: store.Admin})
 	return err
+}
+
+// demoRule puts the kit's example of an alert rule into the analyst's home, once: what the analyst makes of it stays.
+func demoRule(p *program) error {
+	const name = "many_cancelled.yaml"
+	home := filepath.Join(p.cfg.DataDir, "home", demoUser)
+	if exists(home) {
+		return nil
+	}
+	text, err := fs.ReadFile(assets.Kit(), "examples/notifications/"+name)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(home, "user", "notifications")
+	return errors.Join(os.MkdirAll(dir, 0o750), os.WriteFile(filepath.Join(dir, name), text, 0o640))
 }
 
 // demoAnalyst makes the analyst and the key pair, and gives the path of the private key.
