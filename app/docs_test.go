@@ -79,7 +79,7 @@ func TestEachCommandHasAnExample(t *testing.T) {
 	}
 	walk(root)
 	use := regexp.MustCompile("(?m)(?:^ {4}|`)aida ([a-z-]+)(?: ([a-z]+))?")
-	for _, doc := range []string{"../README.md", "../CLAUDE.md", "../docs/admin.md", "../docs/analyst.md", "../docs/configuration.md", "../docs/data-description.md"} {
+	for _, doc := range []string{"../README.md", "../CLAUDE.md", "../docs/admin.md", "../docs/alerts.md", "../docs/analyst.md", "../docs/configuration.md", "../docs/data-description.md"} {
 		for _, m := range use.FindAllStringSubmatch(readDoc(t, doc), -1) {
 			c, _, err := root.Find([]string{m[1]})
 			if err != nil || c == root {
@@ -92,7 +92,7 @@ func TestEachCommandHasAnExample(t *testing.T) {
 // Links between documents lead to files.
 func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	for _, doc := range []string{"README.md", "CLAUDE.md", "docs/admin.md", "docs/analyst.md", "docs/architecture.md", "docs/configuration.md", "docs/data-description.md", "docs/performance.md"} {
+	for _, doc := range []string{"README.md", "CLAUDE.md", "docs/admin.md", "docs/alerts.md", "docs/analyst.md", "docs/architecture.md", "docs/configuration.md", "docs/data-description.md", "docs/performance.md"} {
 		dir := ""
 		if strings.HasPrefix(doc, "docs/") {
 			dir = "docs/"

@@ -51,7 +51,7 @@ func (p *program) portal(ctx context.Context, srv *sftpd.Server, ssh net.Addr) (
 	}
 	public := p.publicURL()
 	s := &site{mailer: mailer}
-	if s.services, err = p.newServices(ctx, providers, srv, func() *portal.Portal { return s.Portal }); err != nil {
+	if s.services, err = p.newServices(ctx, providers, srv, mailer, func() *portal.Portal { return s.Portal }); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
 	s.Portal, err = portal.New(portal.Options{

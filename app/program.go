@@ -38,6 +38,8 @@ type program struct {
 	from     map[string]source.Source
 	declared *declarations
 	lock     *flock.Flock // held while serving: one server per data folder, and only it sweeps
+
+	tokenAsked time.Time // when sources were last asked for the end of their tokens
 }
 
 // openProgram opens everything that a command on a configured appliance needs.

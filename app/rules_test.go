@@ -170,6 +170,7 @@ func TestARuleFiresAfterASyncAndRecoversAfterTheNext(t *testing.T) {
 	if text := b.text("#preview"); !strings.Contains(text, "no such table: nowhere") {
 		t.Errorf("%s", text)
 	}
+	b.quiet("rules")
 	b.do(chromedp.SetValue("textarea", "sql: SELECT count(*) AS n FROM orders\nwhen: n > 5\ntitle: Many\nshedule: every 1h\n"), chromedp.Click(`button[value="save"]`), chromedp.WaitVisible(".notice-bad"))
 	if text := b.text("main"); !strings.Contains(text, `few.yaml:4:1: unknown key "shedule": did you mean "schedule"?`) {
 		t.Errorf("%s", text)
@@ -181,7 +182,6 @@ func TestARuleFiresAfterASyncAndRecoversAfterTheNext(t *testing.T) {
 	if m := api.Wait(3); !strings.Contains(m.Text, "Many") {
 		t.Errorf("%+v", m)
 	}
-	b.quiet("rules")
 }
 
 // dial opens a WebSocket with the session of a browser that a link signed in.
@@ -192,6 +192,11 @@ func dial(t *testing.T, a *appliance, link string) *websocket.Conn {
 		t.Fatal(err)
 	}
 	client := &http.Client{Jar: jar}
+	seen, err := client.Get(link) // the link works in the browser that opened it
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen.Body.Close()
 	req, err := http.NewRequest(http.MethodPost, link, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,9 @@ import (
 
 	"aida/portal"
 	"aida/portal/auth"
+	"aida/portal/mail"
 	"aida/portal/route"
+	"aida/services/email"
 	"aida/services/gateway"
 	"aida/services/notify"
 	"aida/services/notify/rule"
@@ -37,7 +39,7 @@ type services struct {
 }
 
 // newServices makes them. web is called when the portal, which they need and which needs them, is there.
-func (p *program) newServices(ctx context.Context, providers []auth.Provider, ssh *sftpd.Server, web func() *portal.Portal) (*services, error) {
+func (p *program) newServices(ctx context.Context, providers []auth.Provider, ssh *sftpd.Server, mailer *mail.Mailer, web func() *portal.Portal) (*services, error) {
 	s := &services{starter: newStarter(p), watch: p.watch}
 	o := notify.Options{Store: p.store, Log: p.log, Keep: time.Duration(p.cfg.Alerts.Keep), Pictures: p.images(), PictureRoom: int64(p.cfg.Alerts.Pictures)}
 	var err error
@@ -52,6 +54,9 @@ func (p *program) newServices(ctx context.Context, providers []auth.Provider, ss
 		}
 		s.telegram = bot
 		o.Channels = append(o.Channels, bot)
+	}
+	if mailer.Configured() {
+		o.Channels = append(o.Channels, email.New(email.Options{URL: func(path string) string { return web().URL(path) }, Post: postLetter(mailer)}))
 	}
 	if s.notify, err = notify.New(ctx, o); err != nil {
 		return nil, err
@@ -73,6 +78,18 @@ func (p *program) newServices(ctx context.Context, providers []auth.Provider, ss
 		}})
 	s.notify.Watch(s.gateway.Post)
 	return s, nil
+}
+
+// postLetter hands alerts to the portal's mailer, in its form of a letter.
+func postLetter(mailer *mail.Mailer) func(context.Context, email.Letter) error {
+	return func(ctx context.Context, l email.Letter) error {
+		err := mailer.Post(ctx, auth.Message(l))
+		var refused *mail.Refused
+		if errors.As(err, &refused) {
+			return &notify.Permanent{Err: err}
+		}
+		return err
+	}
 }
 
 // images is where the pictures of alerts are.

@@ -35,7 +35,7 @@ func (p *program) watch(ctx context.Context) {
 		if err := p.declared.follow(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("the description of the tables could not be read", "error", err)
 		}
-		for _, look := range []func(context.Context) (store.Raise, error){p.watchDisk, p.watchAge} {
+		for _, look := range []func(context.Context) (store.Raise, error){p.watchDisk, p.watchAge, p.watchToken} {
 			r, err := look(ctx)
 			if err == nil && r.Title != "" {
 				r.Source, r.To, r.Cooldown, r.Link = "system", store.Audience{Admins: true}, dayBetween, "/admin/health"
@@ -77,6 +77,39 @@ func (p *program) watchAge(ctx context.Context) (store.Raise, error) {
 		r.Title, r.Message, r.Recovered = "The data is on time again", "", true
 	}
 	return r, nil
+}
+
+const (
+	tokenNotice = 7 * 24 * time.Hour
+	tokenEvery  = 6 * time.Hour
+)
+
+// watchToken asks sources whose credentials end when that is, now and then. One that cannot be asked is told of by its syncs.
+func (p *program) watchToken(ctx context.Context) (store.Raise, error) {
+	if time.Since(p.tokenAsked) < tokenEvery {
+		return store.Raise{}, nil
+	}
+	p.tokenAsked = time.Now()
+	for name, s := range p.from {
+		ending, ok := s.(interface {
+			TokenExpires(ctx context.Context) (time.Time, error)
+		})
+		if !ok {
+			continue
+		}
+		at, err := ending.TokenExpires(ctx)
+		if err != nil {
+			p.log.Warn("when a source's token ends is not known", "source", name, "error", err)
+			continue
+		}
+		r := store.Raise{Dedupe: "token of " + name, Severity: store.Critical, Title: "The token of " + name + " ends soon",
+			Message: "It ends at " + at.UTC().Format("2006-01-02 15:04 MST") + ". Syncs fail from then on: make a new one there and put it into .env."}
+		if at.IsZero() || time.Until(at) > tokenNotice {
+			r.Title, r.Message, r.Recovered = "The token of "+name+" is good again", "", true
+		}
+		return r, nil
+	}
+	return store.Raise{}, nil
 }
 
 // starter begins syncs that people ask for in the portal, one after another.

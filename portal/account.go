@@ -13,6 +13,7 @@ func (p *Portal) accountRoutes() []route.Route {
 	return []route.Route{
 		{Pattern: "GET /account", Who: route.Person, Handle: p.account},
 		{Pattern: "POST /account/name", Who: route.Person, Handle: p.setName},
+		{Pattern: "POST /account/alerts", Who: route.Person, Handle: p.setAlerts},
 		{Pattern: "POST /account/keys/remove", Who: route.Person, Handle: p.removeKey},
 		{Pattern: "POST /account/sessions/revoke", Who: route.Person, Handle: p.revokeSession},
 		{Pattern: "POST /account/devices/revoke", Who: route.Person, Handle: p.revokeDevice},
@@ -32,6 +33,7 @@ type accountView struct {
 	Wrong    string
 	Scopes   []string
 	Look     string
+	Channels []channelView
 }
 
 type sessionView struct {
@@ -66,6 +68,9 @@ func (p *Portal) showAccount(w http.ResponseWriter, r *http.Request, status int,
 		return err
 	}
 	if v.Tokens, err = p.store.Tokens(ctx, store.APIToken, me.User.ID); err != nil {
+		return err
+	}
+	if v.Channels, err = p.channelViews(r, me.User); err != nil {
 		return err
 	}
 	return p.render(w, r, status, "account", page{Title: "Account", Lede: "Your keys, and everything that is signed in as you.", Data: v})

@@ -16,6 +16,7 @@ func (p *Portal) catalogRoutes() []route.Route {
 		{Pattern: "GET /catalog", Who: route.Person, Handle: p.catalog},
 		{Pattern: "POST /catalog/datasets", Who: route.Person, Handle: p.subscribe},
 		{Pattern: "GET /catalog/{table}", Who: route.Person, Handle: p.table},
+		{Pattern: "POST /catalog/{table}/watch", Who: route.Person, Handle: p.watchTable},
 	}
 }
 

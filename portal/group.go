@@ -17,12 +17,14 @@ func (p *Portal) groupRoutes() []route.Route {
 		{Pattern: "POST /admin/groups/{name}/grants", Who: route.Admin, Handle: p.setGroupGrants},
 		{Pattern: "POST /admin/groups/{name}/grant", Who: route.Admin, Handle: p.grantGroupTable},
 		{Pattern: "POST /admin/groups/{name}/revoke", Who: route.Admin, Handle: p.revokeGroupTable},
+		{Pattern: "POST /admin/groups/{name}/authors", Who: route.Admin, Handle: p.setGroupAuthor},
 		{Pattern: "POST /admin/groups/{name}/remove", Who: route.Admin, Handle: p.removeGroup},
 	}
 }
 
 type groupView struct {
 	store.Group
+	Authors  []string // people whose alert rules may send to the group
 	Datasets []store.Dataset
 	Granted  []store.Grant
 	Choices  []string // tables that can be granted one by one
@@ -70,6 +72,9 @@ func (p *Portal) group(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v.Choices, err = p.tableChoices(r, func(t store.Table) bool { return !v.Has(t.Dataset) }); err != nil {
+		return err
+	}
+	if v.Authors, err = p.store.RuleAuthors(r.Context(), v.Name); err != nil {
 		return err
 	}
 	return p.render(w, r, http.StatusOK, "group", page{Title: v.Name, Lede: "A group of people that data is granted to.", Crumbs: []crumb{{"People", "/admin/people"}}, Data: v})
@@ -130,6 +135,18 @@ func (p *Portal) tableChoices(r *http.Request, which func(store.Table) bool) (ou
 		}
 	}
 	return out, err
+}
+
+// setGroupAuthor says whether a person's alert rules may send to the group.
+func (p *Portal) setGroupAuthor(w http.ResponseWriter, r *http.Request) error {
+	name, author, on := r.PathValue("name"), r.PostFormValue("author"), r.PostFormValue("on") == "true"
+	if err := p.store.AllowRuleGroup(r.Context(), visitorFrom(r).User.Name, author, name, on); err != nil {
+		return err
+	}
+	if on {
+		return p.done(w, r, groupPath(name), "Rules of %s may send to %s from now on.", author, name)
+	}
+	return p.done(w, r, groupPath(name), "Rules of %s no longer send to %s.", author, name)
 }
 
 func (p *Portal) removeGroup(w http.ResponseWriter, r *http.Request) error {

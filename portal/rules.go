@@ -30,8 +30,12 @@ func (p *Portal) ruleRoutes() []route.Route {
 		{Pattern: "GET /alerts/rules/{name}", Who: route.Person, Handle: p.rule},
 		{Pattern: "POST /alerts/rules/{name}/switch", Who: route.Person, Handle: p.switchRule},
 		{Pattern: "POST /alerts/rules/{name}/remove", Who: route.Person, Handle: p.removeRule},
-		{Pattern: "GET /api/v1/rules", Who: route.Caller, Handle: p.ruleList},
+		{Pattern: "GET /api/v1/rules", Who: route.Caller, Handle: p.ruleList, Doc: &route.Doc{Tag: "Alerts", Summary: "Your alert rules, and how they fare", Answer: rulesAnswer{}}},
 	}
+}
+
+type rulesAnswer struct {
+	Rules []store.Rule `json:"rules"`
 }
 
 func (p *Portal) rules(w http.ResponseWriter, r *http.Request) error {
@@ -49,7 +53,7 @@ func (p *Portal) ruleList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.JSON(w, http.StatusOK, map[string]any{"rules": append([]store.Rule{}, list...)})
+	return p.JSON(w, http.StatusOK, rulesAnswer{append([]store.Rule{}, list...)})
 }
 
 type ruleView struct {
@@ -133,7 +137,7 @@ func (p *Portal) saveRule(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch err := p.o.Rules.Save(ctx, me, name, v.Text, was); {
 	case store.CodeOf(err) != "":
-		v.Wrong = sentence(err.Error())
+		v.Wrong = err.Error() // it begins with the name of the file
 		return p.showRule(w, r, http.StatusBadRequest, v)
 	case err != nil:
 		return err

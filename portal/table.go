@@ -23,6 +23,7 @@ type tableView struct {
 	Me       string
 	DuckDB   string
 	Download string
+	Watched  bool // the person is told of new versions
 }
 
 type columnView struct {
@@ -67,6 +68,42 @@ func (p *Portal) table(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, r, http.StatusOK, "table", page{Title: t.FullName(), Lede: t.Definition.Description, Crumbs: []crumb{{"Catalog", "/catalog"}}, Data: v})
 }
 
+// watchTable switches being told of new versions of a table on or off.
+func (p *Portal) watchTable(w http.ResponseWriter, r *http.Request) error {
+	t, _, err := p.readable(r)
+	if err != nil {
+		return err
+	}
+	on := r.PostFormValue("on") == "true"
+	if err := p.store.WatchTable(r.Context(), visitorFrom(r).User.ID, t.ID, on); err != nil {
+		return err
+	}
+	if on {
+		return p.done(w, r, tablePath(t), "You are told of new versions of %s, once an hour at most.", t.FullName())
+	}
+	return p.done(w, r, tablePath(t), "You are no longer told of new versions of %s.", t.FullName())
+}
+
+// putWatch and deleteWatch are the same for programs.
+func (p *Portal) putWatch(w http.ResponseWriter, r *http.Request) error {
+	return p.apiWatch(w, r, true)
+}
+
+func (p *Portal) deleteWatch(w http.ResponseWriter, r *http.Request) error {
+	return p.apiWatch(w, r, false)
+}
+
+func (p *Portal) apiWatch(w http.ResponseWriter, r *http.Request, on bool) error {
+	t, _, err := p.readable(r)
+	if err != nil {
+		return err
+	}
+	if err := p.store.WatchTable(r.Context(), visitorFrom(r).User.ID, t.ID, on); err != nil {
+		return err
+	}
+	return p.JSON(w, http.StatusOK, watchAnswer{t.FullName(), on})
+}
+
 const (
 	historyShown = 20
 	runsShown    = 30
@@ -79,6 +116,9 @@ func (p *Portal) tableViewOf(r *http.Request, t store.Table, a *store.Access) (*
 		v.Private = v.Private || d.Name == t.Dataset && d.Access != store.OpenAccess
 	}
 	var err error
+	if v.Watched, err = p.store.WatchesTable(ctx, visitorFrom(r).User.ID, t.ID); err != nil {
+		return nil, err
+	}
 	if v.Files, err = p.store.TableFiles(ctx, t.ID); err != nil {
 		return nil, err
 	}

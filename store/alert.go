@@ -255,8 +255,9 @@ func insertAlert(ctx context.Context, tx *sql.Tx, a Alert, dedupe string, to []i
 		}
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO deliveries (alert_id, user_id, channel, next_at, changed_at)
-		SELECT i.alert_id, i.user_id, c.channel, ?, ? FROM alert_inbox i JOIN channels c ON c.user_id = i.user_id WHERE i.alert_id = ?`,
-		nanos(a.CreatedAt), nanos(a.CreatedAt), id)
+		SELECT i.alert_id, i.user_id, c.channel, ?, ? FROM alert_inbox i JOIN channels c ON c.user_id = i.user_id WHERE i.alert_id = ?
+		AND c.least <> 'none' AND instr('info warning critical', c.least) <= instr('info warning critical', ?)`,
+		nanos(a.CreatedAt), nanos(a.CreatedAt), id, a.Severity)
 	return id, err
 }
 

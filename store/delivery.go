@@ -13,7 +13,46 @@ type Channel struct {
 	User     string    `json:"user"`
 	Name     string    `json:"channel"`
 	Address  string    `json:"-"`
+	Least    Severity  `json:"least"` // it carries alerts from this severity on, or none
 	LinkedAt time.Time `json:"linked_at"`
+}
+
+// EmailChannel is the channel whose address is the person's own e-mail address.
+const EmailChannel = "email"
+
+// NoAlerts as a channel's least severity switches it off.
+const NoAlerts Severity = "none"
+
+// SetChannelLeast says from which severity on a channel carries alerts. E-mail needs no link: choosing is enough.
+func (s *Store) SetChannelLeast(ctx context.Context, actor string, userID int64, channel string, least Severity) error {
+	switch least {
+	case Info, Warning, Critical, NoAlerts:
+	default:
+		return refuse(Invalid, "choose info, warning, critical or none", "%q is no severity", least)
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		u, err := userWhere(ctx, tx, "u.id = ?", userID)
+		if err != nil {
+			return err
+		}
+		if channel == EmailChannel {
+			if u.Email == "" {
+				return refuse(Conflict, "ask an admin to add it", "your account has no e-mail address")
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO channels (user_id, channel, address, linked_at, least) VALUES (?, ?, ?, ?, ?)`,
+				userID, channel, fmt.Sprintf("user %d", userID), nanos(s.now()), least); err != nil {
+				return fmt.Errorf("channel %s: %w", channel, err)
+			}
+		}
+		res, err := tx.ExecContext(ctx, `UPDATE channels SET least = ? WHERE user_id = ? AND channel = ?`, least, userID, channel)
+		if err != nil {
+			return fmt.Errorf("channel %s: %w", channel, err)
+		}
+		if n, _ := res.RowsAffected(); n == 0 {
+			return refuse(NotFound, "link it first", "%s is not linked", channel)
+		}
+		return s.audit(ctx, tx, actor, "channel.least", u.Name, channel+" "+string(least))
+	})
 }
 
 // LinkChannel gives a person a channel, in place of the one of that name the person had. An address belongs to one person.
@@ -74,12 +113,12 @@ func (s *Store) ChannelOwner(ctx context.Context, channel, address string) (Chan
 	return list[0], nil
 }
 
-const channelQuery = `SELECT c.user_id, u.name, c.channel, c.address, c.linked_at FROM channels c JOIN users u ON u.id = c.user_id`
+const channelQuery = `SELECT c.user_id, u.name, c.channel, c.address, c.linked_at, c.least FROM channels c JOIN users u ON u.id = c.user_id`
 
 func scanChannel(rows *sql.Rows) (Channel, error) {
 	var c Channel
 	var at int64
-	err := rows.Scan(&c.UserID, &c.User, &c.Name, &c.Address, &at)
+	err := rows.Scan(&c.UserID, &c.User, &c.Name, &c.Address, &at, &c.Least)
 	c.LinkedAt = fromNanos(at)
 	return c, err
 }
@@ -109,7 +148,7 @@ type Delivery struct {
 	ChangedAt time.Time     `json:"changed_at"`
 }
 
-const deliveryQuery = `SELECT ` + alertColumns + `, d.id, u.name, d.channel, COALESCE(c.address, ''), d.state, d.attempts, d.next_at, d.error, d.changed_at
+const deliveryQuery = `SELECT ` + alertColumns + `, d.id, u.name, d.channel, COALESCE(CASE c.channel WHEN 'email' THEN u.email ELSE c.address END, ''), d.state, d.attempts, d.next_at, d.error, d.changed_at
 	FROM deliveries d JOIN alerts a ON a.id = d.alert_id JOIN users u ON u.id = d.user_id
 	LEFT JOIN channels c ON c.user_id = d.user_id AND c.channel = d.channel AND u.suspended_at = 0`
 
@@ -145,6 +184,39 @@ func (s *Store) ClaimDeliveries(ctx context.Context, channel string, limit int) 
 			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'sending', attempts = attempts + 1, changed_at = ? WHERE id = ?`, now, out[i].ID); err != nil {
 				return fmt.Errorf("claim delivery: %w", err)
 			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ClaimTogether takes deliveries of a channel that carries several alerts of a person at once, at most each of them, and
+// not sooner than gap after the last one was sent.
+func (s *Store) ClaimTogether(ctx context.Context, channel string, gap time.Duration, people, each int) (out [][]Delivery, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		out = nil
+		now := s.now()
+		users, err := collect(ctx, tx, func(rows *sql.Rows) (v int64, err error) { return v, rows.Scan(&v) },
+			`SELECT d.user_id FROM deliveries d WHERE d.channel = ?1 AND d.state = 'pending' AND d.next_at <= ?2 AND d.id = (
+			SELECT MIN(e.id) FROM deliveries e WHERE e.user_id = d.user_id AND e.channel = d.channel AND e.state IN ('pending', 'sending'))
+			AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.user_id = d.user_id AND e.channel = d.channel AND (e.state = 'sending' OR e.state = 'sent' AND e.changed_at > ?3))
+			ORDER BY d.id LIMIT ?4`, channel, nanos(now), nanos(now.Add(-gap)), people)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			list, err := collect(ctx, tx, scanDelivery, deliveryQuery+` WHERE d.channel = ? AND d.state = 'pending' AND d.user_id = ? ORDER BY d.id LIMIT ?`, channel, u, each)
+			if err != nil {
+				return err
+			}
+			for i := range list {
+				list[i].State = Sending
+				list[i].Attempts++
+				if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'sending', attempts = attempts + 1, changed_at = ? WHERE id = ?`, nanos(now), list[i].ID); err != nil {
+					return fmt.Errorf("claim delivery: %w", err)
+				}
+			}
+			out = append(out, list)
 		}
 		return nil
 	})

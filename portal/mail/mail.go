@@ -110,6 +110,31 @@ func (m *Mailer) Send(l auth.Message) error {
 	}
 }
 
+// Post sends one letter now, once; its caller tries again.
+func (m *Mailer) Post(ctx context.Context, l auth.Message) error {
+	if m.client == nil {
+		return errors.New("mail is not configured: set email.smtp_host")
+	}
+	msg, err := m.write(l)
+	if err != nil {
+		return &Refused{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	err = m.client.DialAndSendWithContext(ctx, msg)
+	var fault *gomail.SendError
+	if errors.As(err, &fault) && !fault.IsTemp() && (fault.Reason == gomail.ErrSMTPRcptTo || fault.Reason == gomail.ErrSMTPData) {
+		return &Refused{err}
+	}
+	return err
+}
+
+// Refused is the error of a letter that no further attempt will bring to its receiver.
+type Refused struct{ Err error }
+
+func (r *Refused) Error() string { return r.Err.Error() }
+func (r *Refused) Unwrap() error { return r.Err }
+
 // Run posts letters until ctx is done.
 func (m *Mailer) Run(ctx context.Context) {
 	for {

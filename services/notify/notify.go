@@ -28,6 +28,14 @@ type Channel interface {
 	Send(ctx context.Context, d store.Delivery) error
 }
 
+// Digest is a channel that carries several alerts of one person at once, and not more often than Gap, so that nobody is
+// flooded. What comes meanwhile waits for the next one.
+type Digest interface {
+	Channel
+	Gap() time.Duration
+	SendAll(ctx context.Context, list []store.Delivery) error
+}
+
 // Retry is a channel's error that says when to try again.
 type Retry struct {
 	After time.Duration
@@ -131,6 +139,7 @@ func (n *Notify) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { n.feed(ctx, signals); return nil })
 	group.Go(func() error { n.prune(ctx); return nil })
+	group.Go(func() error { n.look(ctx); return nil })
 	return group.Wait()
 }
 
@@ -190,13 +199,27 @@ func (n *Notify) guard(what string, fn func()) {
 	fn()
 }
 
-// claimBatch is how many people are served side by side by one channel.
-const claimBatch = 8
+const (
+	claimBatch = 8  // people who are served side by side by one channel
+	digestMost = 50 // alerts that go out together
+)
+
+// claim takes what is due, each element what goes out together.
+func (n *Notify) claim(ctx context.Context, c Channel) (out [][]store.Delivery, err error) {
+	if d, ok := c.(Digest); ok {
+		return n.o.Store.ClaimTogether(ctx, c.Name(), d.Gap(), claimBatch, digestMost)
+	}
+	list, err := n.o.Store.ClaimDeliveries(ctx, c.Name(), claimBatch)
+	for _, d := range list {
+		out = append(out, []store.Delivery{d})
+	}
+	return out, err
+}
 
 // deliver sends what is due on one channel, then waits for the next due time or a new alert.
 func (n *Notify) deliver(ctx context.Context, c Channel, signal <-chan struct{}) {
 	for {
-		list, err := n.o.Store.ClaimDeliveries(ctx, c.Name(), claimBatch)
+		list, err := n.claim(ctx, c)
 		if err != nil && ctx.Err() == nil {
 			n.o.Log.Error("deliveries cannot be claimed", "channel", c.Name(), "error", err)
 		}
@@ -224,7 +247,10 @@ func (n *Notify) deliver(ctx context.Context, c Channel, signal <-chan struct{})
 }
 
 func (n *Notify) untilDue(ctx context.Context, c Channel) time.Duration {
-	const longest = 30 * time.Second
+	const longest, look = 30 * time.Second, 5 * time.Second
+	if _, ok := c.(Digest); ok {
+		return look // its due time is that of the gap, too
+	}
 	next, err := n.o.Store.NextDelivery(ctx, c.Name())
 	if err != nil || next.IsZero() {
 		return longest
@@ -235,8 +261,9 @@ func (n *Notify) untilDue(ctx context.Context, c Channel) time.Duration {
 // sendTimeout bounds one attempt.
 const sendTimeout = time.Minute
 
-// attempt sends one delivery and notes how that went. When the process is asked to end, what was not sent stays pending.
-func (n *Notify) attempt(ctx context.Context, c Channel, d store.Delivery) {
+// attempt sends what goes out together and notes how that went. When the process is asked to end, what was not sent stays pending.
+func (n *Notify) attempt(ctx context.Context, c Channel, list []store.Delivery) {
+	d := list[0]
 	err := errors.New("an internal error happened, it is in the log")
 	if d.Address == "" {
 		err = &Permanent{errors.New("the channel is no longer linked, or the person was suspended")}
@@ -244,9 +271,20 @@ func (n *Notify) attempt(ctx context.Context, c Channel, d store.Delivery) {
 		n.guard("channel", func() {
 			limit, cancel := context.WithTimeout(ctx, sendTimeout)
 			defer cancel()
-			err = c.Send(limit, d)
+			if many, ok := c.(Digest); ok {
+				err = many.SendAll(limit, list)
+			} else {
+				err = c.Send(limit, d)
+			}
 		})
 	}
+	for _, d := range list {
+		n.note(ctx, d, err)
+	}
+}
+
+// note writes down how an attempt ended.
+func (n *Notify) note(ctx context.Context, d store.Delivery, err error) {
 	state, next, cause := store.Sent, time.Time{}, ""
 	var retry *Retry
 	var permanent *Permanent
@@ -276,6 +314,33 @@ func (n *Notify) attempt(ctx context.Context, c Channel, d store.Delivery) {
 func backoff(tries int) time.Duration {
 	d := min(time.Second<<min(tries, 10), 10*time.Minute)
 	return d + rand.N(d/4)
+}
+
+const (
+	lookEvery   = 5 * time.Second
+	versionGap  = time.Hour          // between alerts about one table to one person
+	tokenNotice = 7 * 24 * time.Hour // before a token ends
+)
+
+// look finds what nobody raises: new versions of tables that people asked to be told of, and tokens that end soon.
+func (n *Notify) look(ctx context.Context) {
+	tick := time.NewTicker(min(lookEvery, 5*n.o.Poll))
+	defer tick.Stop()
+	for {
+		versions, err := n.o.Store.RaiseVersions(ctx, versionGap)
+		tokens, terr := n.o.Store.RaiseExpiring(ctx, tokenNotice)
+		if err = errors.Join(err, terr); err != nil && ctx.Err() == nil {
+			n.o.Log.Error("a check for alerts failed", "error", err)
+		}
+		if versions+tokens > 0 {
+			n.Wake()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (n *Notify) prune(ctx context.Context) {

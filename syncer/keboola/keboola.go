@@ -135,3 +135,22 @@ func (s *Source) Check(ctx context.Context) (Project, error) {
 	s.project = &p
 	return p, nil
 }
+
+// TokenExpires asks the API when the token ends; zero = never.
+func (s *Source) TokenExpires(ctx context.Context) (time.Time, error) {
+	var token struct {
+		Expires *string `json:"expires"`
+	}
+	if err := s.get(ctx, "tokens/verify", nil, &token); err != nil {
+		return time.Time{}, fmt.Errorf("keboola: check of the token: %w", err)
+	}
+	if token.Expires == nil || *token.Expires == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05-0700", time.RFC3339} {
+		if at, err := time.Parse(layout, *token.Expires); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("keboola: the token ends at %q, which is not a time", *token.Expires)
+}
