@@ -303,9 +303,15 @@ func (s *Store) inbox(ctx context.Context, where string, args ...any) ([]Alert, 
 	}, `SELECT `+alertColumns+`, i.read_at FROM alert_inbox i JOIN alerts a ON a.id = i.alert_id WHERE `+where, args...)
 }
 
-// ReadInbox notes that a person has seen all alerts up to one.
+// ReadInbox notes that a person has seen all alerts up to one. Where there is nothing to note, it does not wait for those
+// who write.
 func (s *Store) ReadInbox(ctx context.Context, userID, upTo int64) error {
-	_, err := s.w.ExecContext(ctx, `UPDATE alert_inbox SET read_at = ? WHERE user_id = ? AND alert_id <= ? AND read_at = 0`, nanos(s.now()), userID, upTo)
+	var unread bool
+	err := s.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM alert_inbox WHERE user_id = ? AND alert_id <= ? AND read_at = 0)`, userID, upTo).Scan(&unread)
+	if err != nil || !unread {
+		return err
+	}
+	_, err = s.w.ExecContext(ctx, `UPDATE alert_inbox SET read_at = ? WHERE user_id = ? AND alert_id <= ? AND read_at = 0`, nanos(s.now()), userID, upTo)
 	return err
 }
 
