@@ -35,20 +35,25 @@ func (p *program) watch(ctx context.Context) {
 		if err := p.declared.follow(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("the description of the tables could not be read", "error", err)
 		}
-		for _, look := range []func(context.Context) (store.Raise, error){p.watchDisk, p.watchAge, p.watchToken} {
-			r, err := look(ctx)
-			if err == nil && r.Title != "" {
-				r.Source, r.To, r.Cooldown, r.Link = "system", store.Audience{Admins: true}, dayBetween, "/admin/health"
-				err = outbox{p.store}.Raise(ctx, r)
-			}
-			if err != nil && ctx.Err() == nil {
-				p.log.Error("a check for alerts failed", "error", err)
-			}
-		}
+		p.look(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// look checks each condition and raises what it finds.
+func (p *program) look(ctx context.Context) {
+	for _, look := range []func(context.Context) (store.Raise, error){p.watchDisk, p.watchAge, p.watchToken} {
+		r, err := look(ctx)
+		if err == nil && r.Title != "" {
+			r.Source, r.To, r.Cooldown, r.Link = "system", store.Audience{Admins: true}, dayBetween, "/admin/health"
+			err = outbox{p.store}.Raise(ctx, r)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.log.Error("a check for alerts failed", "error", err)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func open(t *testing.T, o setup) *place {
 	}
 	o.instance.Name = cmp.Or(o.instance.Name, "Acme")
 	p.portal, err = portal.New(portal.Options{Addr: "127.0.0.1:0", PublicURL: o.publicURL, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Instance: o.instance, Theme: o.theme, Store: p.store, Providers: providers, Mailer: mailer,
-		People: people{p.store}, Log: log, Now: p.clock.now, SSH: func() portal.SSH { return portal.SSH{Host: "127.0.0.1", Port: "2222", Key: hostKey} }})
+		People: people{p.store}, Rules: noRules{}, Log: log, Now: p.clock.now, SSH: func() portal.SSH { return portal.SSH{Host: "127.0.0.1", Port: "2222", Key: hostKey} }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,16 @@ func (b *Bot) carry(ctx context.Context, chat string, a store.Alert, skip int, p
 
 // whole is the whole alert as one text.
 func whole(a store.Alert) string {
-	return strings.TrimSpace(head(a) + format(a.Message))
+	return strings.TrimSpace(head(a) + body(a, a.Message))
+}
+
+// body writes a piece of an alert's message. Scripts mark their texts up; what a rule says holds values of the data, whose
+// signs mean nothing.
+func body(a store.Alert, text string) string {
+	if strings.HasPrefix(a.Source, "rule:") {
+		return escape(text)
+	}
+	return format(text)
 }
 
 func head(a store.Alert) string {
@@ -117,7 +126,7 @@ func partsOf(a store.Alert) []string {
 	pieces := split(a.Message, maxText-maxTitle)
 	out := make([]string, 0, len(pieces))
 	for i, p := range pieces {
-		text := format(p)
+		text := body(a, p)
 		if i == 0 {
 			text = head(a) + text
 		}

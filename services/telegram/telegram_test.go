@@ -249,6 +249,18 @@ func TestMarksOfScriptsAreKept(t *testing.T) {
 	}
 }
 
+// What stands in the data is no mark-up: a customer's name makes no link.
+func TestValuesInARulesAlertMeanNothing(t *testing.T) {
+	d := newDesk(t, nil)
+	const text = "*Ann* [win](https://evil.example) `x` _y_"
+	if err := d.deliver(store.Alert{Source: "rule:eva/x", Title: text, Message: text, State: store.Fired}); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.api.Wait(1).Text; got != text+"\n"+text {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestALongAlertIsSplitAndGoesOnWhereItBroke(t *testing.T) {
 	d := newDesk(t, nil)
 	var lines []string

@@ -80,7 +80,7 @@ func refuse(w http.ResponseWriter, status int, message, code string) {
 
 func (s *Server) verify(w http.ResponseWriter, _ *http.Request, _ string) {
 	number, _ := strconv.Atoi(s.o.ProjectID)
-	answer(w, http.StatusOK, map[string]any{"id": "27978", "token": s.token, "description": "aida", "isMasterToken": false,
+	answer(w, http.StatusOK, map[string]any{"id": "27978", "token": s.token, "description": "aida", "isMasterToken": false, "expires": s.o.Expires,
 		"bucketPermissions": map[string]string{}, "owner": map[string]any{"id": number, "name": s.o.Project, "region": "eu-central-1"}})
 }
 

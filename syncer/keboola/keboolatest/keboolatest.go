@@ -46,12 +46,13 @@ const host = "connection.keboola.com"
 
 // Options say what the stack is like.
 type Options struct {
-	Cloud     Cloud  // default AWS
-	SliceRows int    // rows of one slice; 0 = 1000
-	Unsliced  bool   // exports are one file
-	ProjectID string // default "4711"
-	Project   string // its name, default "Riverbank"
-	Polls     int    // how often a job is looked at before it is done; 0 = 2
+	Cloud     Cloud   // default AWS
+	SliceRows int     // rows of one slice; 0 = 1000
+	Unsliced  bool    // exports are one file
+	ProjectID string  // default "4711"
+	Project   string  // its name, default "Riverbank"
+	Expires   *string // when the token ends; nil = never
+	Polls     int     // how often a job is looked at before it is done; 0 = 2
 }
 
 // Server is a running stack.
