@@ -15,7 +15,7 @@ func TestCatalogAndRunsInABrowser(t *testing.T) {
 	b.do(chromedp.Click("form button"), chromedp.WaitVisible(".rail"))
 	for _, p := range []struct{ name, path, want string }{
 		{"catalog", "/catalog", "orders"}, {"table", "/catalog/sales.orders", "customer_id"}, {"runs", "/admin/runs", "demo"}, {"run", "/admin/runs/1", "sales.orders"},
-		{"tables", "/admin/tables", "full_refresh"}, {"generations", "/admin/generations", "run 1"}, {"generation", "/admin/generations/1", "sales/orders.parquet"},
+		{"tables", "/admin/tables", "full_refresh"}, {"metrics", "/metrics", "Net revenue"}, {"metric", "/metrics/revenue/net_revenue", "customers.segment"}, {"generations", "/admin/generations", "run 1"}, {"generation", "/admin/generations/1", "sales/orders.parquet"},
 	} {
 		b.visit(a.HTTP + p.path)
 		if text := b.text("main"); !strings.Contains(text, p.want) {
@@ -28,6 +28,12 @@ func TestCatalogAndRunsInABrowser(t *testing.T) {
 		b.visit(a.HTTP + "/catalog/sales.orders")
 		b.do(chromedp.Click(`//button[@role="tab" and text()="` + tab + `"]`))
 		b.shots("table-" + strings.ToLower(strings.ReplaceAll(tab, " ", "-")))
+		b.quiet(tab)
+	}
+	for _, tab := range []string{"SQL", "Technical", "Relations"} {
+		b.visit(a.HTTP + "/metrics/revenue/net_revenue")
+		b.do(chromedp.Click(`//button[@role="tab" and text()="` + tab + `"]`))
+		b.shots("metric-" + strings.ToLower(tab))
 		b.quiet(tab)
 	}
 	b.visit(a.HTTP + "/catalog/hr.nothing")

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"os"
@@ -134,7 +135,7 @@ func (b *tab) quiet(where string) {
 // do takes steps in the page; a step that fails tells where the page was.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	turn, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	turn, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	if err := chromedp.Do(turn, steps...); err != nil {
 		where, _ := chromedp.Run(b.ctx, chromedp.Location())
@@ -151,7 +152,7 @@ func (b *tab) visit(url string) {
 
 func ofPage[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
-	turn, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	turn, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(turn, a)
 	if err != nil {
@@ -166,23 +167,47 @@ func (b *tab) text(selector string) string {
 	return ofPage(b, chromedp.Text(selector))
 }
 
-// shots keeps pictures of the page where AIDA_SHOTS says: light and dark, wide and as on a phone.
+// shots looks at the page as people see it: light and dark, wide and as on a phone. Each time axe-core must find nothing, and
+// a picture is kept, in .build/screens or where AIDA_SHOTS says.
 func (b *tab) shots(name string) {
 	b.t.Helper()
-	dir := os.Getenv("AIDA_SHOTS")
-	if dir == "" {
-		return
+	dir := cmp.Or(os.Getenv("AIDA_SHOTS"), filepath.Join("..", ".build", "screens"))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
 	}
 	for _, v := range []struct {
 		name, scheme string
 		wide         int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}} {
 		b.do(chromedp.EmulateViewport(v.wide, 844), b.scheme(v.scheme), chromedp.Sleep(200*time.Millisecond))
+		b.accessible(name + ", " + v.name)
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), ofPage(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	b.do(chromedp.EmulateReset(), b.scheme(""))
+}
+
+// axe is the rules of WCAG as code; see testdata/axe.
+var axe = sync.OnceValues(func() ([]byte, error) { return os.ReadFile(filepath.Join("testdata", "axe", "axe.min.js")) })
+
+// accessible fails on everything that keeps somebody from using the page.
+func (b *tab) accessible(where string) {
+	b.t.Helper()
+	code, err := axe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void]("window.axe || (() => {" + string(code) + "})(), undefined"))
+	found := ofPage(b, chromedp.Evaluate[[]struct{ ID, Help, Where, HTML, Summary string }](`axe.run(document, {resultTypes: ["violations"]}).then((r) =>
+		r.violations.flatMap((v) => v.nodes.map((n) => ({ID: v.id, Help: v.help, Where: n.target.join(" "), HTML: n.html.slice(0, 160), Summary: n.failureSummary.slice(0, 300)}))))`, chromedp.EvalAwaitPromise))
+	for i, v := range found {
+		if i == 5 {
+			b.t.Errorf("%s: and %d more", where, len(found)-i)
+			break
+		}
+		b.t.Errorf("%s: %s (%s) at %s: %s\n%s", where, v.ID, v.Help, v.Where, v.HTML, v.Summary)
+	}
 }
 
 func (b *tab) scheme(name string) chromedp.Action[chromedp.Void] {

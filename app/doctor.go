@@ -4,19 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"aida/config"
+	"aida/services/telegram"
 	"aida/store"
+	"aida/syncer/datadoc"
 	"aida/syncer/keboola"
 	"aida/syncer/lake"
 
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
+	gossh "golang.org/x/crypto/ssh"
 )
 
 // finding is what one check found. State is ok, warn, fail or unknown; a check that could not be made is unknown.
@@ -57,6 +62,7 @@ func doctorCommand(c *cli) *cobra.Command {
 
 func (c *cli) examine(ctx context.Context) []finding {
 	cfg, err := config.Load(c.options())
+	broken := err != nil
 	dir := ""
 	var out []finding
 	if err != nil {
@@ -78,7 +84,14 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if hasKeboola(cfg) {
 		out = append(out, checkKeboola(ctx, cfg))
 	}
-	out = append(out, checkMetrics(cfg), checkDisk(dir), checkHostKey(dir), checkServing(dir, cfg.Listen.SSH))
+	if !broken {
+		out = append(out, c.checkFiles(cfg))
+		if !hasKeboola(cfg) {
+			out = append(out, bounded(ctx, "source", func(ctx context.Context) finding { return checkSource(ctx, cfg) }))
+		}
+	}
+	out = append(out, checkMetrics(cfg), checkDisk(dir), checkHostKey(dir), checkServing(dir, cfg.Listen.SSH),
+		bounded(ctx, "certificate", func(ctx context.Context) finding { return checkCertificate(ctx, (&program{cfg: cfg}).publicURL()) }))
 	if !exists(filepath.Join(dir, "aida.db")) {
 		return append(out, finding{"database", "fail", "there is no database in " + dir, "run `aida sync`"})
 	}
@@ -87,8 +100,35 @@ func (c *cli) examine(ctx context.Context) []finding {
 		return append(out, finding{"database", "fail", err.Error(), "restore a backup"})
 	}
 	defer s.Close()
-	out = append(out, checkStore(ctx, s), checkTables(ctx, s), checkLake(ctx, s, dir), checkPeople(ctx, s))
-	return out
+	out = append(out, checkStore(ctx, s), checkTables(ctx, s), checkAge(ctx, s, (&program{cfg: cfg}).due()), checkLake(ctx, s, dir), checkPeople(ctx, s), checkDelivery(ctx, s),
+		bounded(ctx, "telegram", func(ctx context.Context) finding { return checkBot(ctx, cfg, s) }))
+	return slices.DeleteFunc(out, func(f finding) bool { return f.State == "" }) // there is nothing of the kind here
+}
+
+// checkFiles looks at the description as a sync would.
+func (c *cli) checkFiles(cfg *config.Config) finding {
+	work, err := os.Getwd()
+	if err != nil {
+		return finding{"description", "unknown", err.Error(), ""}
+	}
+	files, err := datadoc.Find(cfg.Dir, work)
+	if err != nil {
+		return finding{"description", "warn", err.Error(), "aida init"}
+	}
+	return checkDescription(files)
+}
+
+// checkBot asks Telegram about the configured bot.
+func checkBot(ctx context.Context, cfg *config.Config, s *store.Store) finding {
+	t := cfg.Telegram
+	if t.BotToken.Reveal() == "" {
+		return finding{}
+	}
+	bot, err := telegram.New(telegram.Options{Token: t.BotToken.Reveal(), BaseURL: t.APIURL, Store: s, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return finding{"telegram", "fail", err.Error(), "correct telegram.bot_token"}
+	}
+	return checkTelegram(ctx, bot.Check)
 }
 
 const lowDisk = 1 << 30
@@ -132,6 +172,13 @@ func checkHostKey(dir string) finding {
 	case info.Mode().Perm()&0o077 != 0:
 		return finding{"host key", "fail", fmt.Sprintf("%s has mode %v", p, info.Mode().Perm()), "chmod 600 " + p}
 	}
+	text, err := os.ReadFile(p)
+	if err != nil {
+		return finding{"host key", "unknown", err.Error(), ""}
+	}
+	if _, err := gossh.ParsePrivateKey(text); err != nil {
+		return finding{"host key", "fail", p + " is no private key: " + err.Error(), "restore it from a backup; a new one makes every analyst's client warn"}
+	}
 	return finding{"host key", "ok", p, ""}
 }
 
@@ -173,13 +220,16 @@ func checkTables(ctx context.Context, s *store.Store) finding {
 	if err != nil {
 		return finding{"tables", "unknown", err.Error(), ""}
 	}
-	var failed, never []string
+	var failed, never, paused []string
 	for _, t := range tables {
 		switch r := last[t.ID]; {
 		case r.Outcome == store.Failed:
 			failed = append(failed, t.FullName()+" ("+r.Reason+")")
 		case r.Outcome == "":
 			never = append(never, t.FullName())
+		}
+		if !t.PausedAt.IsZero() {
+			paused = append(paused, t.FullName())
 		}
 	}
 	switch {
@@ -189,6 +239,8 @@ func checkTables(ctx context.Context, s *store.Store) finding {
 		return finding{"tables", "fail", "the last sync failed for " + strings.Join(failed, "; "), "correct the cause, then `aida sync`"}
 	case len(never) > 0:
 		return finding{"tables", "warn", "never synced: " + strings.Join(never, ", "), "aida sync"}
+	case len(paused) > 0:
+		return finding{"tables", "warn", "paused: " + strings.Join(paused, ", "), "aida table resume TABLE"}
 	}
 	return finding{"tables", "ok", fmt.Sprintf("%d tables, the last sync of each worked", len(tables)), ""}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"aida/config"
@@ -28,6 +29,11 @@ func serveCommand(c *cli) *cobra.Command {
 			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
 				p.cfg.Listen.SSH = cmp.Or(sshAddr, p.cfg.Listen.SSH)
 				p.cfg.Listen.HTTP = cmp.Or(httpAddr, p.cfg.Listen.HTTP)
+				for key, flag := range map[string]string{"listen.http": httpAddr, "listen.ssh": sshAddr} {
+					if flag != "" {
+						p.cfg.SetOrigin(key, "--"+strings.TrimPrefix(key, "listen."))
+					}
+				}
 				return p.serve(cmd.Context(), func(ready readyLine) error {
 					if c.json {
 						return c.printJSON(ready)

@@ -34,6 +34,7 @@ type services struct {
 	rules    *rule.Runner
 	scripts  *script.Service
 	starter  *starter
+	health   *checker
 	watch    func(ctx context.Context)
 	close    func() error
 }
@@ -77,6 +78,11 @@ func (p *program) newServices(ctx context.Context, providers []auth.Provider, ss
 			return err == nil && ownErr == nil && u.Scheme == own.Scheme && strings.EqualFold(u.Host, own.Host)
 		}})
 	s.notify.Watch(s.gateway.Post)
+	var ask func(context.Context) error
+	if s.telegram != nil {
+		ask = s.telegram.Check
+	}
+	s.health = newChecker(p, ask)
 	return s, nil
 }
 
@@ -145,6 +151,7 @@ func (s *services) run(ctx context.Context) error {
 	group.Go(func() error { return s.rules.Run(ctx) })
 	group.Go(func() error { s.starter.run(ctx); return nil })
 	group.Go(func() error { s.watch(ctx); return nil })
+	group.Go(func() error { s.health.run(ctx); return nil })
 	if s.telegram != nil {
 		group.Go(func() error { return s.telegram.Run(ctx) })
 	}

@@ -24,6 +24,9 @@ type Config struct {
 	File     string   `yaml:"-"`
 	Warnings []string `yaml:"-"` // ${VARIABLES} that are not set
 
+	origins   map[string]string // by key: where its value comes from
+	variables map[string]string // by key: the ${VARIABLE} in it
+
 	Instance      Instance           `yaml:"instance"`
 	Server        Server             `yaml:"server"`
 	Listen        Listen             `yaml:"listen"`
@@ -87,7 +90,14 @@ func Load(o Options) (*Config, error) {
 	}
 	c, problems := parse(file, text, env)
 	c.Dir = dir
-	problems = append(problems, c.override(env)...)
+	c.traceFile(o, file, text)
+	problems = append(problems, c.override(env, func(field any, name string) { c.traceVariable(o, field, name) })...)
+	switch {
+	case o.DataDir != "":
+		c.SetOrigin("data_dir", "--data")
+	case valueOf(env, "DATA_DIR") != "":
+		c.SetOrigin("data_dir", variableOrigin(o, "DATA_DIR"))
+	}
 	c.DataDir = cmp.Or(o.DataDir, valueOf(env, "DATA_DIR"), c.DataDir, "data")
 	problems = append(problems, c.required(file)...)
 	problems = append(problems, c.check(file)...)
@@ -159,6 +169,10 @@ func (c *Config) interpolate(path, s string, env lookup) string {
 		end += start
 		name := s[start+2 : end]
 		v, set := env(name)
+		if c.variables == nil {
+			c.variables = map[string]string{}
+		}
+		c.variables[path] = name
 		if !set {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("%s: ${%s} is not set in the environment or .env", path, name))
 		}

@@ -86,8 +86,8 @@ func valueOf(env lookup, name string) string {
 	return v
 }
 
-// override lets the variables of the reference win over instance.yaml.
-func (c *Config) override(env lookup) (problems []error) {
+// override lets the variables of the reference win over instance.yaml, and tells trace of each that did.
+func (c *Config) override(env lookup, trace func(field any, name string)) (problems []error) {
 	var err error
 	for name, field := range map[string]*string{
 		"DATA_SOURCE": &c.DataSource.Type, "SERVER_HOST": &c.Server.Host, "SERVER_HOSTNAME": &c.Server.Hostname,
@@ -98,6 +98,7 @@ func (c *Config) override(env lookup) (problems []error) {
 	} {
 		if v, ok := env(name); ok && v != "" {
 			*field = v
+			trace(field, name)
 		}
 	}
 	for name, field := range map[string]*Secret{
@@ -108,9 +109,11 @@ func (c *Config) override(env lookup) (problems []error) {
 	} {
 		if v, ok := env(name); ok && v != "" {
 			*field = Secret(v)
+			trace(field, name)
 		}
 	}
 	if v := valueOf(env, "SMTP_PORT"); v != "" {
+		trace(&c.Email.SMTPPort, "SMTP_PORT")
 		if c.Email.SMTPPort, err = strconv.Atoi(v); err != nil {
 			problems = append(problems, fmt.Errorf("environment: SMTP_PORT: %q is not a whole number", v))
 		}
@@ -121,15 +124,19 @@ func (c *Config) override(env lookup) (problems []error) {
 			problems = append(problems, fmt.Errorf("environment: SMTP_USE_TLS: %q is not true or false", v))
 		}
 		c.Email.SMTPUseTLS = &tls
+		trace(&c.Email.SMTPUseTLS, "SMTP_USE_TLS")
 	}
 	if v := valueOf(env, "SMTP_FROM"); v != "" {
 		c.Email.FromAddress = v
+		trace(&c.Email.FromAddress, "SMTP_FROM")
 	}
 	if v := valueOf(env, "ALLOWED_EMAILS"); v != "" {
 		c.Auth.AllowedEmails = strings.Split(v, ",")
+		trace(&c.Auth.AllowedEmails, "ALLOWED_EMAILS")
 	}
 	if v := strings.ToLower(valueOf(env, "LOG_LEVEL")); v != "" {
 		c.LogLevel = strings.Replace(v, "warning", "warn", 1)
+		trace(&c.LogLevel, "LOG_LEVEL")
 	}
 	return problems
 }

@@ -27,6 +27,8 @@ func (p *Portal) apiPlaceRoutes() []route.Route {
 			Query: []route.Param{{Name: "q", Text: "Only entries that contain this text."}, beforeParam, limitParam}, Answer: auditAnswer{}})},
 		{Pattern: "GET /api/v1/health", Who: route.AdminCaller, Handle: p.apiHealth, Doc: doc("Place", "How each promise of the place stands", route.Doc{Answer: healthAnswer{}, Fails: []int{},
 			Text: "Answers 503, with the same content, while one of the checks is bad. /health is the short form for load balancers and needs no token."})},
+		{Pattern: "POST /api/v1/health", Who: route.AdminCaller, Handle: p.apiHealth, Doc: doc("Place", "Look at everything now", route.Doc{Answer: healthAnswer{}, Fails: []int{},
+			Text: "The GET gives what was found within the last half minute."})},
 		{Pattern: "GET /api/v1/deliveries", Who: route.AdminCaller, Handle: p.apiDeliveries, Doc: doc("Alerts", "List alerts on their way to people outside of the portal", route.Doc{
 			Query: []route.Param{{Name: "state", Text: "Only deliveries in this state.", Enum: []string{"pending", "sending", "sent", "dead"}}, limitParam}, Answer: deliveriesAnswer{}})},
 		{Pattern: "POST /api/v1/deliveries/{id}/retry", Who: route.AdminCaller, Handle: p.apiRetryDelivery, Doc: doc("Alerts", "Try a delivery again that was given up", route.Doc{Path: map[string]string{"id": "Number of the delivery."}, Answer: doneView{}, Fails: []int{404}})},
@@ -175,16 +177,13 @@ func (p *Portal) apiAudit(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Portal) apiHealth(w http.ResponseWriter, r *http.Request) error {
-	checks, err := p.checks(r)
+	checks, err := p.checks(r, r.Method == http.MethodPost)
 	if err != nil {
 		return err
 	}
-	rank := map[string]int{"good": 0, "unknown": 1, "late": 2, "bad": 3}
 	out := healthAnswer{State: "good", Checks: append([]Check{}, checks...)}
 	for _, c := range checks {
-		if rank[c.State] > rank[out.State] {
-			out.State = c.State
-		}
+		out.State = worse(out.State, c.State)
 	}
 	if out.State == "bad" {
 		return p.JSON(w, http.StatusServiceUnavailable, out)

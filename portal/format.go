@@ -28,6 +28,7 @@ func (p *Portal) functions() template.FuncMap {
 		"appURL":     func(s string) template.URL { return template.URL(s) }, // of the desktop app's own scheme, made by its provider
 		"list":       func(v ...any) []any { return v },
 		"join":       strings.Join,
+		"isCommand":  isCommand,
 		"choices":    func(value string, list []string) map[string]any { return map[string]any{"Value": value, "List": list} },
 		"metricLink": metricLink,
 		"number":     func(v *float64) string { return strconv.FormatFloat(*v, 'g', 6, 64) },

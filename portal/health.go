@@ -1,42 +1,113 @@
 package portal
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
+	"time"
 
 	"aida/portal/route"
 	"aida/store"
 )
 
 func (p *Portal) healthRoutes() []route.Route {
-	return []route.Route{{Pattern: "GET /admin/health", Who: route.Admin, Handle: p.health}}
+	return []route.Route{
+		{Pattern: "GET /admin/health", Who: route.Admin, Handle: p.health},
+		{Pattern: "POST /admin/health", Who: route.Admin, Handle: p.checkAgain},
+	}
 }
 
 // health shows each promise of the place as one line: how it stands, by what evidence, and what to do.
 func (p *Portal) health(w http.ResponseWriter, r *http.Request) error {
-	checks, err := p.checks(r)
+	checks, err := p.checks(r, false)
 	if err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "health", page{Title: "Health", Lede: "What this place promises, and whether it holds.", Data: checks})
+	v := healthView{State: "good", Checks: checks}
+	for _, c := range checks {
+		switch c.State {
+		case "good":
+			v.Good++
+		case "unknown":
+			v.Unknown++
+		default:
+			v.Wrong++
+		}
+		v.State = worse(v.State, c.State)
+	}
+	slices.SortStableFunc(v.Checks, func(x, y Check) int { return cmp.Compare(badness[y.State], badness[x.State]) })
+	return p.render(w, r, http.StatusOK, "health", page{Title: "Health", Lede: "What this place promises, and whether it holds.", Data: v})
+}
+
+type healthView struct {
+	State                string
+	Good, Unknown, Wrong int
+	Checks               []Check
+}
+
+// badness puts states in order.
+var badness = map[string]int{"good": 0, "unknown": 1, "late": 2, "bad": 3}
+
+func worse(a, b string) string {
+	if badness[b] > badness[a] {
+		return b
+	}
+	return a
+}
+
+// isCommand tells whether the way out is a command to type.
+func isCommand(fix string) bool {
+	return strings.HasPrefix(fix, "aida ") || strings.HasPrefix(fix, "chmod ")
+}
+
+// checkAgain looks at everything now.
+func (p *Portal) checkAgain(w http.ResponseWriter, r *http.Request) error {
+	if _, err := p.checks(r, true); err != nil {
+		return err
+	}
+	return p.done(w, r, "/admin/health", "Everything was looked at just now.")
+}
+
+// placeHealth is how the place stands by what was found last; "" when nothing was looked at yet.
+func (p *Portal) placeHealth() (state string, wrong int) {
+	if p.o.Health == nil {
+		return "", 0
+	}
+	for _, c := range p.o.Health.Known() {
+		if c.State == "late" || c.State == "bad" {
+			wrong++
+		}
+		state = worse(cmp.Or(state, "good"), c.State)
+	}
+	return state, wrong
 }
 
 // checks are the portal's own promises and those that app hands in.
-func (p *Portal) checks(r *http.Request) ([]Check, error) {
+func (p *Portal) checks(r *http.Request, fresh bool) ([]Check, error) {
 	ctx := r.Context()
 	f, err := p.store.Freshness(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := []Check{p.freshnessCheck(f)}
+	var out []Check
+	if p.o.Health == nil {
+		out = append(out, p.freshnessCheck(f))
+	}
 	runs, err := p.store.Runs(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
 	out = append(out, syncCheck(f, runs))
 	out = append(out, p.addressCheck(), p.mailCheck(), p.signInCheck())
-	if p.o.Checks != nil {
-		out = append(out, p.o.Checks(ctx)...)
+	if p.o.Health != nil {
+		for _, c := range p.o.Health.Checks(ctx, fresh) {
+			if c.Evidence = sentence(c.Evidence); !isCommand(c.Fix) {
+				c.Fix = sentence(c.Fix)
+			}
+			out = append(out, c)
+		}
 	}
 	return out, nil
 }
@@ -50,6 +121,8 @@ func (p *Portal) freshnessCheck(f store.Freshness) Check {
 		c.Evidence, c.Fix = "No table was ever synced.", "aida sync"
 	case c.State == "late" && f.Failing == 0:
 		c.Fix = "aida sync"
+	case f.SyncedAt.After(p.now().Add(5 * time.Minute)):
+		c.State, c.Evidence, c.Fix = "unknown", "The newest sync is in the future.", "Set the clock of this machine."
 	case p.o.Due == nil:
 		c.State, c.Evidence = "unknown", chip.Text+". No schedule is set, so nothing says when it is late."
 		c.Fix = "Set schedule.default in instance.yaml."

@@ -46,6 +46,8 @@ type placeView struct {
 	People, Suspended int
 	Tables, Failing   int
 	Never             int
+	Health            string // "" = nothing was looked at yet
+	Wrong             int    // checks that do not hold
 	Last              *store.Run
 }
 
@@ -166,6 +168,7 @@ func (p *Portal) placeOf(r *http.Request) (*placeView, error) {
 			v.Suspended++
 		}
 	}
+	v.Health, v.Wrong = p.placeHealth()
 	runs, err := p.store.Runs(r.Context(), 1)
 	if err != nil {
 		return nil, err

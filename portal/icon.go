@@ -15,6 +15,7 @@ var icons = map[string]string{
 	"generations": `<path d="m12 3 9 5-9 5-9-5ZM3 12.5l9 5 9-5M3 17l9 5 9-5"/>`,
 	"audit":       `<path d="M6 3h9l4 4v14H6ZM15 3v4h4M9.5 12h6M9.5 16h6"/>`,
 	"health":      `<path d="M3 12h4l2.5-6 4 12 2.5-6h5"/>`,
+	"settings":    `<path d="M4 7h9M17 7h3M4 17h3M11 17h9"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="17" r="2"/>`,
 	"key":         `<circle cx="8" cy="15" r="4.5"/><path d="m11.2 11.8 8.3-8.3M16 7l3 3"/>`,
 	"copy":        `<rect x="8.5" y="8.5" width="11" height="11" rx="1.5"/><path d="M15.5 8.5v-3a1 1 0 0 0-1-1h-9a1 1 0 0 0-1 1v9a1 1 0 0 0 1 1h3"/>`,
 	"check":       `<path d="m5 12.5 4.5 4.5L19 7.5"/>`,

@@ -31,6 +31,7 @@ var sections = []section{
 	{Name: "Generations", Path: "/admin/generations", Icon: "generations", Admin: true},
 	{Name: "Audit", Path: "/admin/audit", Icon: "audit", Admin: true},
 	{Name: "Health", Path: "/admin/health", Icon: "health", Admin: true},
+	{Name: "Settings", Path: "/admin/settings", Icon: "settings", Admin: true},
 }
 
 func sectionsOf(routes []route.Route) (out []section) {
@@ -82,6 +83,16 @@ func (p *Portal) chipFor(f store.Freshness) chip {
 	overdue := p.o.Due != nil && now.After(p.o.Due(p.o.Due(f.SyncedAt)))
 	if f.Failing > 0 || overdue {
 		return chip{"late", text}
+	}
+	if now.Add(5 * time.Minute).Before(f.SyncedAt) {
+		return chip{"unknown", text}
+	}
+	if p.o.Health != nil { // data that cannot be read is not fresh, whatever its time
+		for _, c := range p.o.Health.Known() {
+			if (c.Name == "Lake" || c.Name == "Database") && c.State != "good" {
+				return chip{c.State, text}
+			}
+		}
 	}
 	return chip{"good", text}
 }

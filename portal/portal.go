@@ -63,6 +63,14 @@ type Check struct {
 	Fix      string    `json:"fix,omitempty"`
 }
 
+// Health makes the checks of the whole place.
+type Health interface {
+	// Checks gives what was found lately, or looks when that is some time ago, or when fresh is set.
+	Checks(ctx context.Context, fresh bool) []Check
+	// Known gives what was found last without looking.
+	Known() []Check
+}
+
 // Options is what the portal is made of.
 type Options struct {
 	Addr      string // where it listens; port 0 = any free one
@@ -78,7 +86,8 @@ type Options struct {
 	People    People
 	SSH       func() SSH
 	Due       func(last time.Time) time.Time // when the next sync after this one is expected; nil = none is
-	Checks    func(ctx context.Context) []Check
+	Settings  func() Settings                // nil = they are not shown
+	Health    Health                         // nil = only the portal's own checks are shown
 	Alerting  Alerting
 	Rules     Rules // nil = there are no alert rules
 	Scripts   Scripts
@@ -225,7 +234,7 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.ruleRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(), p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.generationRoutes())
+	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.ruleRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(), p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.settingsRoutes(), p.generationRoutes())
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

@@ -100,7 +100,7 @@ func sentence(s string) string {
 	}
 	first, n := utf8.DecodeRuneInString(s)
 	s = string(unicode.ToUpper(first)) + s[n:]
-	if strings.ContainsAny(s[len(s)-1:], ".?!") {
+	if strings.ContainsAny(s[len(s)-1:], ".?!") || !strings.Contains(s, " ") { // a path, or a word, is no sentence
 		return s
 	}
 	return s + "."

@@ -234,3 +234,9 @@ func (b *Bot) handle(ctx context.Context, u *models.Update) {
 }
 
 func chatAddress(id int64) string { return strconv.FormatInt(id, 10) }
+
+// Check asks Telegram who the bot is: a token that was revoked, and a network that does not lead there, are errors.
+func (b *Bot) Check(ctx context.Context) error {
+	var me models.User
+	return b.call(ctx, "getMe", struct{}{}, &me)
+}

@@ -41,7 +41,7 @@ for (const tabs of document.querySelectorAll("[data-tabs]")) {
     if (i === n && focus) button.focus();
   });
   panels.forEach((panel, i) => {
-    const heading = panel.querySelector("h3");
+    const heading = panel.querySelector("h2, h3");
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = heading.textContent;
@@ -49,9 +49,9 @@ for (const tabs of document.querySelectorAll("[data-tabs]")) {
     panel.id ||= `tab-${Math.random().toString(36).slice(2)}`;
     button.setAttribute("aria-controls", panel.id);
     panel.setAttribute("role", "tabpanel");
-    panel.setAttribute("aria-label", heading.textContent);
-    heading.hidden = true;
-    button.addEventListener("click", () => show(i));
+    panel.setAttribute("aria-label", `${tabs.dataset.tabs}: ${heading.textContent}`);
+    heading.className = "sr";
+    button.addEventListener("click", () => { show(i); if (panel.id.startsWith("tab-")) return; history.replaceState(null, "", `#${panel.id}`); });
     button.addEventListener("keydown", (e) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
       if (step) show((i + step + panels.length) % panels.length, true);
@@ -59,10 +59,23 @@ for (const tabs of document.querySelectorAll("[data-tabs]")) {
     list.append(button);
   });
   tabs.prepend(list);
-  const wanted = panels.findIndex((panel) => panel.hasAttribute("data-open"));
+  const named = panels.findIndex((panel) => location.hash === `#${panel.id}`);
+  const wanted = named >= 0 ? named : panels.findIndex((panel) => panel.hasAttribute("data-open"));
   const windows = panels.findIndex((panel) => panel.dataset.system === "windows");
   show(wanted >= 0 ? wanted : windows >= 0 && navigator.userAgent.includes("Windows") ? windows : 0);
 }
+
+// What scrolls sideways can be scrolled by keyboard.
+const wide = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+  if (target.scrollWidth > target.clientWidth) {
+    target.tabIndex = 0;
+    target.setAttribute("role", "group");
+    target.setAttribute("aria-label", "Table, scrolls sideways");
+  } else {
+    ["tabindex", "role", "aria-label"].forEach((name) => target.removeAttribute(name));
+  }
+}));
+document.querySelectorAll(".table-wrap").forEach((wrap) => wide.observe(wrap));
 
 // Filter: an input with data-filter hides the rows of the table or list that it names; the text stands in the address.
 for (const input of document.querySelectorAll("[data-filter]")) {
