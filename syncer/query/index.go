@@ -25,7 +25,7 @@ type walk struct {
 	condition int
 }
 
-// Bounds of an index: it pays from the third look-up on, and holds the columns that are used of so many rows.
+// Bounds of an index: it pays from the third look-up on, and all of a query hold the columns that are used of so many rows.
 const (
 	indexFrom = 3
 	indexRows = 4_000_000
@@ -81,7 +81,8 @@ func (c *cursor) build(column int) (*index, error) {
 	for _, f := range c.t.files {
 		rows += f.Rows
 	}
-	if rows > indexRows {
+	if c.t.s.indexed += rows; c.t.s.indexed > indexRows {
+		c.t.s.indexed -= rows
 		return nil, nil
 	}
 	all := &cursor{t: c.t, used: c.used, place: c.place}

@@ -413,32 +413,3 @@ func TestJoinsReadEachTableAFewTimes(t *testing.T) {
 		t.Errorf("%d files were opened", n)
 	}
 }
-
-func TestDecimalsAreTheNearestNumbers(t *testing.T) {
-	for _, scale := range []int{1, 2, 7, 18} {
-		for _, n := range []int64{0, 1, -1, 99, 123456789, -987654321987, 1<<53 - 1, -(1<<53 - 1), 1 << 53, 1<<53 + 1, 999999999999999999} {
-			typ := columnar.Type{Kind: columnar.Decimal, Precision: 18, Scale: scale}
-			want, err := strconv.ParseFloat(typ.SmallDecimal(n), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := valueAt(&columnar.Vector{Type: typ, Ints: []int64{n}}, 0); got != want {
-				t.Errorf("%d of scale %d: %v, want %v", n, scale, got, want)
-			}
-		}
-	}
-}
-
-func BenchmarkFilterAndSum(b *testing.B) {
-	const rows = 1_000_000
-	p := newPlace(b, map[string]string{"sales.orders": big(rows)}, Options{Timeout: time.Minute})
-	for name, sql := range map[string]string{"third": "SELECT sum(amount) FROM orders WHERE kind = 'web'", "all": "SELECT sum(amount) FROM orders WHERE amount >= 0",
-		"dates": "SELECT kind, count(*), sum(amount) FROM orders WHERE day >= '2026-02-01' GROUP BY kind"} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				p.rows(sql)
-			}
-			b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
-		})
-	}
-}

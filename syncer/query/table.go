@@ -29,6 +29,7 @@ type session struct {
 
 	walks   map[walk]int    // how often each was asked for; SQLite asks from one goroutine
 	indexes map[walk]*index // nil = the table is too large for one
+	indexed int64           // rows in all of them
 }
 
 // fail keeps the first error of the lake, which SQLite would only tell as text.
