@@ -115,7 +115,7 @@ func (p *Portal) showRule(w http.ResponseWriter, r *http.Request, status int, v 
 func (p *Portal) saveRule(w http.ResponseWriter, r *http.Request) error {
 	ctx, me := r.Context(), visitorFrom(r).User
 	name, was := r.PostFormValue("name"), r.PostFormValue("was")
-	v := ruleView{New: was == "" && r.PostFormValue("broken") == "", Was: was}
+	v := ruleView{New: was == "", Was: was}
 	if !v.New {
 		have, err := p.o.Rules.Get(ctx, me, name)
 		if err != nil && store.CodeOf(err) != store.NotFound {
