@@ -171,7 +171,7 @@ func (w *work) history() time.Time {
 
 // request asks for the table with the types that it has.
 func (w *work) request(known []columnar.Column) source.Request {
-	req := source.Request{Table: w.j.doc, Scratch: w.dir}
+	req := source.Request{Table: w.j.doc, Scratch: w.dir, Jobs: jobsOf{w.u.s.o.Store, w.j.table.ID}}
 	if w.j.doc.Schema == quarantine && req.Table.OnBadRow == "" {
 		req.Table.OnBadRow = quarantine
 	}
@@ -186,6 +186,20 @@ func (w *work) request(known []columnar.Column) source.Request {
 		}
 	}
 	return req
+}
+
+// jobsOf keeps a table's jobs in the store.
+type jobsOf struct {
+	store *store.Store
+	table int64
+}
+
+func (j jobsOf) Begun(ctx context.Context, key string) (string, error) {
+	return j.store.SourceJob(ctx, j.table, key)
+}
+
+func (j jobsOf) Note(ctx context.Context, key, job string) error {
+	return j.store.SetSourceJob(context.WithoutCancel(ctx), j.table, key, job)
 }
 
 // reconcileDue tells whether rows that are gone at the source are to be looked for.

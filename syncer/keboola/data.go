@@ -84,11 +84,7 @@ func (d *data) Close() error {
 
 // spool exports the rows and fetches the slices.
 func (d *data) spool(ctx context.Context, p *progress) error {
-	fileID, err := d.s.export(ctx, d.detail.ID, d.form)
-	if err != nil {
-		return err
-	}
-	a, err := d.s.open(ctx, fileID)
+	a, err := d.exported(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,6 +121,9 @@ func (d *data) spool(ctx context.Context, p *progress) error {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	d.dir, d.slices = dir, slices
+	if jobs := d.jobs(); jobs != nil {
+		return jobs.Note(ctx, d.jobKey(), "")
+	}
 	return nil
 }
 

@@ -30,6 +30,14 @@ type Request struct {
 	Window  Window            // only rows that changed in it; the zero Window is all rows
 	Types   []columnar.Column // the types that the table has in the lake; they win over inference, declared ones win over them
 	Scratch string            // an existing folder for spooled input and side files
+	Jobs    Jobs              // may be nil
+}
+
+// Jobs remembers, beyond the end of a run, what a connector has under way at the table's source and cannot call off. key
+// names what was asked for; a job of another key is never the answer.
+type Jobs interface {
+	Begun(ctx context.Context, key string) (job string, err error) // "" = none
+	Note(ctx context.Context, key, job string) error               // "" = it is done with
 }
 
 // Window is a span of change times by the source's own clock: from Since (included) to Until (not included). A zero time
