@@ -58,7 +58,7 @@ func (p *program) portal(ctx context.Context, srv *sftpd.Server, ssh net.Addr) (
 		Addr: c.Listen.HTTP, PublicURL: public, Proxies: proxies, Instance: c.Instance, Theme: c.Theme, Users: c.Users,
 		Names: store.UserNameRule{StripDomain: c.Auth.UsernameStripDomain, Prefix: c.Auth.UsernamePrefix},
 		Store: p.store, Providers: providers, Mailer: mailer, People: people{p.store, c.DataDir}, SSH: p.sshFacts(ssh, srv.HostKey()), Log: p.log,
-		Due: p.due(), Alerting: s.services.alerting(p), Rules: s.services.rules, Scripts: s.services.scripts, Syncs: s.services.starter, Files: files{srv}, Catalog: c.Catalog, Tables: p.declared, Health: s.services.health, Settings: p.settings, Mounts: s.services.mounts(),
+		Due: p.due(), Alerting: s.services.alerting(p), Rules: s.services.rules, Scripts: s.services.scripts, Syncs: s.services.starter, Files: files{srv}, Downloads: filepath.Join(c.DataDir, "downloads"), Catalog: c.Catalog, Tables: p.declared, Health: s.services.health, Settings: p.settings, Mounts: s.services.mounts(),
 	})
 	return s, err
 }

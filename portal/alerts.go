@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"aida/portal/route"
 	"aida/store"
@@ -31,10 +32,10 @@ func (p *Portal) alertRoutes() []route.Route {
 		{Pattern: "GET /api/v1/alerts", Who: route.Caller, Handle: p.alertList, Doc: &route.Doc{Tag: "Alerts", Summary: "List your alerts, oldest first", Answer: alertsAnswer{},
 			Query: []route.Param{{Name: "after", Type: "integer", Text: "List the alerts behind this one: the next of the answer before."}, {Name: "limit", Type: "integer", Text: "Most alerts of one answer: 1 to 1000, 200 unless it is given."}}}},
 		{Pattern: "POST /api/v1/alerts/read", Who: route.Caller, Handle: p.readAlerts, Doc: &route.Doc{Tag: "Alerts", Summary: "Mark your alerts as read, up to one of them", Body: readBody{12}, Answer: doneView{}}},
-		{Pattern: "GET /api/notifications/images/{file}", Who: route.Caller, Handle: p.alertImage},
-		{Pattern: "GET /api/telegram/status", Who: route.Caller, Handle: p.telegramStatus},
-		{Pattern: "POST /api/telegram/verify", Who: route.Caller, Handle: p.telegramVerify},
-		{Pattern: "POST /api/telegram/unlink", Who: route.Caller, Handle: p.telegramUnlink},
+		{Pattern: "GET /api/notifications/images/{file}", Who: route.Caller, Handle: p.alertImage, Doc: &route.Doc{Tag: "Alerts", Summary: "A picture of an alert that you got", Path: map[string]string{"file": "The image of the alert."}, Media: "image/png", Fails: []int{404}}},
+		{Pattern: "GET /api/telegram/status", Who: route.Caller, Handle: p.telegramStatus, Doc: reference("Whether your Telegram chat is linked", route.Doc{Answer: chatAnswer{}})},
+		{Pattern: "POST /api/telegram/verify", Who: route.Caller, Handle: p.telegramVerify, Doc: reference("Link your Telegram chat by the code that the bot gave", route.Doc{Body: codeBody{"123456"}, Answer: doneMessage{}})},
+		{Pattern: "POST /api/telegram/unlink", Who: route.Caller, Handle: p.telegramUnlink, Doc: reference("Unlink your Telegram chat", route.Doc{Answer: doneMessage{}, Fails: []int{400}})},
 		{Pattern: "GET /admin/deliveries", Who: route.Admin, Handle: p.deliveries},
 		{Pattern: "POST /admin/deliveries/retry", Who: route.Admin, Handle: p.retryDelivery},
 	}
@@ -147,6 +148,13 @@ type (
 		Alerts []store.Alert `json:"alerts"`
 		Next   int64         `json:"next,omitempty"` // the newest of them; missing when there is none
 	}
+	chatAnswer struct {
+		Linked   bool      `json:"linked"`
+		LinkedAt time.Time `json:"linked_at,omitzero"`
+	}
+	codeBody struct {
+		Code string `json:"code"`
+	}
 	readBody struct {
 		UpTo int64 `json:"up_to"` // number of the newest alert that was read
 	}
@@ -226,36 +234,34 @@ func (p *Portal) telegramStatus(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if chat == nil {
-		return p.JSON(w, http.StatusOK, map[string]bool{"linked": false})
+		return p.JSON(w, http.StatusOK, chatAnswer{})
 	}
-	return p.JSON(w, http.StatusOK, map[string]any{"linked": true, "linked_at": chat.LinkedAt.UTC().Format("2006-01-02T15:04:05Z")})
+	return p.JSON(w, http.StatusOK, chatAnswer{true, chat.LinkedAt.UTC().Truncate(time.Second)})
 }
 
 func (p *Portal) telegramVerify(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		Code string `json:"code"`
-	}
+	var body codeBody
 	err := json.NewDecoder(r.Body).Decode(&body)
 	if err != nil {
 		err = &store.Error{Code: store.Invalid, Message: "the body is not JSON", Hint: `send {"code":"123456"}`}
 	} else {
 		err = p.useCode(r, body.Code)
 	}
-	return p.answer(w, err, "Telegram is linked")
+	return p.answer(w, r, err, "Telegram is linked")
 }
 
 func (p *Portal) telegramUnlink(w http.ResponseWriter, r *http.Request) error {
 	me := visitorFrom(r).User
-	return p.answer(w, p.store.UnlinkChannel(r.Context(), me.Name, me.ID, telegramChannel), "Telegram is unlinked")
+	return p.answer(w, r, p.store.UnlinkChannel(r.Context(), me.Name, me.ID, telegramChannel), "Telegram is unlinked")
 }
 
 // answer is the reference's shape of an API answer.
-func (p *Portal) answer(w http.ResponseWriter, err error, done string) error {
+func (p *Portal) answer(w http.ResponseWriter, r *http.Request, err error, done string) error {
 	switch {
 	case err == nil:
-		return p.JSON(w, http.StatusOK, map[string]any{"ok": true, "message": done})
+		return p.JSON(w, http.StatusOK, doneMessage{true, done})
 	case store.CodeOf(err) != "":
-		return p.JSON(w, http.StatusBadRequest, map[string]string{"error": sentence(err.Error())})
+		return p.JSON(w, http.StatusBadRequest, problemView{Error: sentence(err.Error()), RequestID: requestID(r)})
 	}
 	return err
 }

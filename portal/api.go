@@ -3,6 +3,7 @@ package portal
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -114,10 +115,27 @@ func readJSON(r *http.Request, into any) error {
 		return nil
 	case errors.As(err, &big):
 		return err
-	case errors.Is(err, io.EOF):
-		err = errors.New("it is empty")
 	}
-	return &store.Error{Code: store.Invalid, Message: "the body is not the JSON that is expected", Hint: strings.TrimPrefix(err.Error(), "json: ")}
+	return &store.Error{Code: store.Invalid, Message: "the body is not the JSON that is expected", Hint: jsonFault(err)}
+}
+
+// jsonFault says what is wrong with a body, without a word about our types.
+func jsonFault(err error) string {
+	var typ *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &typ) && typ.Field != "":
+		return fmt.Sprintf("%s cannot be a %s", typ.Field, typ.Value)
+	case errors.As(err, &typ):
+		return "it has to be an object, not a " + typ.Value
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("it breaks at byte %d", syntax.Offset)
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ") // an unknown field, or a second value
 }
 
 // numberOf reads a number of the path; what has none does not exist.

@@ -93,6 +93,7 @@ type Options struct {
 	Scripts   Scripts
 	Syncs     Syncs        // nil = none can be started from here
 	Files     Files        // nil = nothing can be downloaded from here
+	Downloads string       // folder of files for everybody, such as the desktop app; "" = none
 	Tables    Declarations // nil = the description is not changed from here
 	Catalog   config.Catalog
 	Mounts    []route.Route // handlers of other rooms: webhooks, WebSocket
@@ -234,7 +235,13 @@ func (p *Portal) prune(ctx context.Context) {
 
 // routes is every door of the portal.
 func (p *Portal) routes() []route.Route {
-	all := slices.Concat(p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(), p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(), p.alertRoutes(), p.ruleRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(), p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.settingsRoutes(), p.generationRoutes())
+	all := slices.Concat(
+		p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(),
+		p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(),
+		p.alertRoutes(), p.ruleRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(),
+		p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDocRoutes(),
+		p.referenceRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.settingsRoutes(), p.generationRoutes(),
+	)
 	for _, provider := range p.o.Providers {
 		all = append(all, provider.Routes(p)...)
 	}

@@ -61,6 +61,7 @@ type setup struct {
 	instance              config.Instance
 	theme                 config.Theme
 	publicURL             string
+	change                func(*portal.Options)
 }
 
 func open(t *testing.T, o setup) *place {
@@ -96,8 +97,12 @@ func open(t *testing.T, o setup) *place {
 		providers = append(providers, d)
 	}
 	o.instance.Name = cmp.Or(o.instance.Name, "Acme")
-	p.portal, err = portal.New(portal.Options{Addr: "127.0.0.1:0", PublicURL: o.publicURL, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Instance: o.instance, Theme: o.theme, Store: p.store, Providers: providers, Mailer: mailer,
-		People: people{p.store}, Rules: noRules{}, Log: log, Now: p.clock.now, SSH: func() portal.SSH { return portal.SSH{Host: "127.0.0.1", Port: "2222", Key: hostKey} }})
+	options := portal.Options{Addr: "127.0.0.1:0", PublicURL: o.publicURL, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Instance: o.instance, Theme: o.theme, Store: p.store, Providers: providers, Mailer: mailer,
+		People: people{p.store}, Rules: noRules{}, Log: log, Now: p.clock.now, SSH: func() portal.SSH { return portal.SSH{Host: "127.0.0.1", Port: "2222", Key: hostKey} }}
+	if o.change != nil {
+		o.change(&options)
+	}
+	p.portal, err = portal.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func (p *Portal) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(b.RetryAfter.Seconds()))))
 	}
 	if wantsJSON(r) {
-		_ = p.JSON(w, b.Status, map[string]string{"error": b.Title, "hint": b.Text, "request_id": requestID(r)})
+		_ = p.JSON(w, b.Status, problemView{b.Title, b.Text, requestID(r)})
 		return
 	}
 	if err := p.render(w, r, b.Status, "problem", page{Title: b.Title, Bare: visitorFrom(r) == nil, Data: b}); err != nil {

@@ -26,8 +26,9 @@ func (p *Portal) scriptRoutes() []route.Route {
 	out := []route.Route{{Pattern: "POST /alerts/scripts/run", Who: route.Person, Handle: p.runScript}}
 	for _, provider := range p.o.Providers {
 		if _, ok := provider.(deviceTokens); ok {
-			out = append(out, route.Route{Pattern: "GET /api/desktop/scripts", Who: route.Caller, Handle: p.desktopScripts},
-				route.Route{Pattern: "POST /api/desktop/scripts/run", Who: route.Caller, Handle: p.desktopRun})
+			out = append(out, route.Route{Pattern: "GET /api/desktop/scripts", Who: route.Caller, Handle: p.desktopScripts, Doc: reference("List your notification scripts", route.Doc{Answer: []desktopScript{}})},
+				route.Route{Pattern: "POST /api/desktop/scripts/run", Who: route.Caller, Handle: p.desktopRun, Doc: reference("Run one of your notification scripts now", route.Doc{Body: scriptBody{"metric_report.py"}, Answer: doneMessage{}, Fails: []int{500},
+					Text: "What it tells comes as an alert. A fault of the script itself answers 500."})})
 		}
 	}
 	return out
@@ -145,11 +146,13 @@ func brief(d time.Duration) string {
 	return strconv.Itoa(max(0, int(d/time.Second))) + "s"
 }
 
+type scriptBody struct {
+	Name string `json:"name"`
+}
+
 // desktopRun answers when the script is done; what it tells comes over the WebSocket.
 func (p *Portal) desktopRun(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		Name string `json:"name"`
-	}
+	var body scriptBody
 	err := json.NewDecoder(r.Body).Decode(&body)
 	if err != nil {
 		err = &store.Error{Code: store.Invalid, Message: "the body is not JSON", Hint: `send {"name":"metric_report.py"}`}
@@ -157,7 +160,7 @@ func (p *Portal) desktopRun(w http.ResponseWriter, r *http.Request) error {
 		_, err = p.runNow(w, r, body.Name)
 	}
 	if store.CodeOf(err) == store.Invalid && body.Name != "" { // the script's own fault, as the desktop app has known it
-		return p.JSON(w, http.StatusInternalServerError, map[string]string{"error": sentence(err.Error())})
+		return p.JSON(w, http.StatusInternalServerError, problemView{Error: sentence(err.Error()), RequestID: requestID(r)})
 	}
-	return p.answer(w, err, "The script ran")
+	return p.answer(w, r, err, "The script ran")
 }

@@ -16,7 +16,7 @@ func (p *Portal) siteRoutes() []route.Route {
 		{Pattern: "GET /theme/{file}", Who: route.Anyone, Handle: p.themeFile},
 		{Pattern: "GET /favicon.ico", Who: route.Anyone, Handle: p.favicon},
 		{Pattern: "GET /robots.txt", Who: route.Anyone, Handle: p.robots},
-		{Pattern: "GET /health", Who: route.Anyone, Handle: p.alive},
+		{Pattern: "GET /health", Who: route.Anyone, Handle: p.alive, Doc: &route.Doc{Tag: "About", Summary: "Whether this place answers, for load balancers", Answer: aliveAnswer{}}},
 		{Pattern: "POST /appearance", Who: route.Anyone, Handle: p.setAppearance},
 	}
 }
@@ -76,13 +76,17 @@ func (p *Portal) robots(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
+type aliveAnswer struct {
+	Status string `json:"status"`
+}
+
 // alive is for load balancers: it says no more than whether this process answers and its database does.
 func (p *Portal) alive(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.store.AccessVersion(r.Context()); err != nil {
 		p.log.Error("the database does not answer", "error", err)
-		return p.JSON(w, http.StatusServiceUnavailable, map[string]string{"status": "failing"})
+		return p.JSON(w, http.StatusServiceUnavailable, aliveAnswer{"failing"})
 	}
-	return p.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return p.JSON(w, http.StatusOK, aliveAnswer{"ok"})
 }
 
 // setAppearance chooses light, dark, or what the system says. The choice is a cookie, so that pages come out right at once.

@@ -77,11 +77,32 @@ func (p *Provider) Routes(h auth.Host) []route.Route {
 	return []route.Route{
 		{Pattern: "GET /desktop/link", Who: route.Person, Handle: s.link},
 		{Pattern: "POST /desktop/link", Who: route.Person, Handle: s.confirm},
-		{Pattern: "POST /api/desktop/authorize", Who: route.Person, Handle: s.authorize},
-		{Pattern: "POST /api/desktop/token", Who: route.Own, Handle: s.token},
-		{Pattern: "POST /api/desktop/refresh", Who: route.Own, Handle: s.refresh},
-		{Pattern: "POST /api/desktop/unlink", Who: route.Person, Handle: s.unlink},
+		{Pattern: "POST /api/desktop/authorize", Who: route.Person, Handle: s.authorize, Doc: doc("Link a desktop app: the URL that opens it", urlAnswer{}, nil)},
+		{Pattern: "POST /api/desktop/token", Who: route.Own, Handle: s.token, Doc: doc("Exchange a code for the token of a desktop app, once", tokenAnswer{}, tokenBody{"code of the link", "verifier of the challenge"})},
+		{Pattern: "POST /api/desktop/refresh", Who: route.Own, Handle: s.refresh, Doc: doc("Exchange the token of a desktop app, also one that ran out in the last week", tokenAnswer{}, nil)},
+		{Pattern: "POST /api/desktop/unlink", Who: route.Person, Handle: s.unlink, Doc: doc("Unlink all desktop apps", doneAnswer{}, nil)},
 	}
+}
+
+type (
+	urlAnswer struct {
+		URL string `json:"url"`
+	}
+	tokenBody struct {
+		Code     string `json:"code"`
+		Verifier string `json:"code_verifier"`
+	}
+	tokenAnswer struct {
+		Token string `json:"token"`
+	}
+	doneAnswer struct {
+		OK      bool   `json:"ok"`
+		Message string `json:"message"`
+	}
+)
+
+func doc(summary string, answer, body any) *route.Doc {
+	return &route.Doc{Tag: "Desktop app", Summary: summary, Answer: answer, Body: body, Fails: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests}}
 }
 
 // claims are what a token says. The device's secret is its id; the database knows its hash.
@@ -217,7 +238,7 @@ func (s *pages) authorize(w http.ResponseWriter, r *http.Request) error {
 	if v.URL, err = s.open(r, v); err != nil {
 		return err
 	}
-	return s.host.JSON(w, http.StatusOK, map[string]string{"url": v.URL})
+	return s.host.JSON(w, http.StatusOK, urlAnswer{v.URL})
 }
 
 // token exchanges a code for a token, once, for the app that knows the verifier of the challenge.
@@ -225,10 +246,7 @@ func (s *pages) token(w http.ResponseWriter, r *http.Request) error {
 	if err := s.limit(r); err != nil {
 		return err
 	}
-	var in struct {
-		Code     string `json:"code"`
-		Verifier string `json:"code_verifier"`
-	}
+	var in tokenBody
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		return &route.Problem{Status: http.StatusBadRequest, Title: "The request is not JSON", Text: `Send {"code": "...", "code_verifier": "..."}.`}
 	}
@@ -248,7 +266,7 @@ func (s *pages) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.host.JSON(w, http.StatusOK, map[string]string{"token": token})
+	return s.host.JSON(w, http.StatusOK, tokenAnswer{token})
 }
 
 var refused = &route.Problem{Status: http.StatusUnauthorized, Title: "The token is not valid", Text: "Link the app again."}
@@ -282,7 +300,7 @@ func (s *pages) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.host.JSON(w, http.StatusOK, map[string]string{"token": token})
+	return s.host.JSON(w, http.StatusOK, tokenAnswer{token})
 }
 
 func (s *pages) limit(r *http.Request) error {
@@ -299,5 +317,5 @@ func (s *pages) unlink(w http.ResponseWriter, r *http.Request) error {
 	if n == 0 {
 		return &route.Problem{Status: http.StatusBadRequest, Title: "No app is linked", Text: "There is nothing to unlink."}
 	}
-	return s.host.JSON(w, http.StatusOK, map[string]any{"ok": true, "message": "The desktop app is unlinked."})
+	return s.host.JSON(w, http.StatusOK, doneAnswer{true, "The desktop app is unlinked."})
 }
