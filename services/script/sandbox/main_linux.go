@@ -12,14 +12,14 @@ import (
 )
 
 // ourselves is our own program inside, where no path leads to it.
-const ourselves = "/proc/self/fd/9"
+const ourselves = "/proc/self/fd/200"
 
 // Descriptors inside: what we are told, what we answer, and as root the user namespace of mapped mounts.
 const (
 	fdControl = 3
 	fdAnswers = 4
 	fdMap     = 5
-	fdSelf    = 9 // our own program
+	fdSelf    = 200 // our own program; high, as the runtime takes low ones
 )
 
 // Main is what our program does when it was started as one of the stages; args begin with the stage.

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -132,9 +134,14 @@ type guarded struct {
 }
 
 func (s *Sandbox) start(ctx context.Context, slot int, j Job) (_ *guarded, err error) {
-	sp := spec{User: j.User, Network: s.o.Network, Folders: s.o.Folders, Mounts: j.Mounts, Argv: j.Argv, Env: j.Env, Limits: s.o.Limits, IDMap: s.root}
+	sp := spec{User: j.User, Network: s.o.Network, Folders: s.o.Folders, Mounts: slices.Clone(j.Mounts), Argv: j.Argv, Env: j.Env, Limits: s.o.Limits, IDMap: s.root}
 	if s.root {
 		sp.UID = s.o.UID + slot
+	}
+	for i := range sp.Mounts { // inside, another folder is the current one
+		if sp.Mounts[i].From, err = filepath.Abs(sp.Mounts[i].From); err != nil {
+			return nil, err
+		}
 	}
 	inside, control, err := os.Pipe()
 	if err != nil {
