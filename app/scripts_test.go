@@ -112,10 +112,10 @@ func TestTheExampleScriptsTellTheirAuthor(t *testing.T) {
 	ws, err := dialDesktop(server.HTTP, device(t, s, eva, "app"), "0")
 	check(t, err)
 	defer ws.Close()
-	got := map[string]notified{}
+	got := map[string]toldApp{}
 	check(t, ws.SetReadDeadline(time.Now().Add(60*time.Second)))
 	for len(got) < 2 {
-		var m notified
+		var m toldApp
 		check(t, ws.ReadJSON(&m))
 		if m.Type == "notification" {
 			got[m.Script] = m
@@ -163,7 +163,7 @@ func TestTheExampleScriptsTellTheirAuthor(t *testing.T) {
 	c.write("data/home/eva/user/notifications/look.py", "import json, os\nprint(json.dumps({'notify': True, 'title': 'seen', 'message': ' '.join(sorted(os.listdir('server/parquet')) + sorted(os.listdir('/home')))}))")
 	api.Press(7, "run:look.py")
 	for seen := false; !seen; {
-		var m notified
+		var m toldApp
 		check(t, ws.ReadJSON(&m))
 		if seen = m.Title == "seen"; seen && m.Message != "sales eva" {
 			t.Errorf("eva's script sees %s", m.Message)
@@ -179,7 +179,7 @@ func TestTheExampleScriptsTellTheirAuthor(t *testing.T) {
 	}
 }
 
-type notified struct {
+type toldApp struct {
 	Type, Title, Message, Script string
 	ImageURL                     string `json:"image_url"`
 }
