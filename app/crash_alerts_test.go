@@ -17,10 +17,10 @@ import (
 )
 
 // A server is killed again and again while alerts go out. Each client, which goes on behind the last alert that it saw, sees
-// every alert exactly once; and every alert that was sent by a channel is sent until the channel has taken it. AIDA_TORTURE
-// sets how many times.
+// every alert exactly once; and every alert that was sent by a channel is sent until the channel has taken it. AIDA_TORTURE=1
+// makes it a hundred times.
 func TestAlertsSurviveKillsDuringDelivery(t *testing.T) {
-	kills := torture(t, 4)
+	kills := torture(t, 4, 100)
 	api := telegramtest.New(t, "123:token")
 	c := newCompany(t)
 	c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: in}}\n"+
