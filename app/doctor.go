@@ -284,8 +284,10 @@ func checkPeople(ctx context.Context, s *store.Store) finding {
 	switch {
 	case len(users) == 0:
 		return finding{"people", "warn", "nobody has an account", "aida analyst add NAME \"$(cat key.pub)\""}
-	case len(without) > 0:
-		return finding{"people", "warn", "without a key: " + strings.Join(without, ", "), "aida analyst key add NAME \"$(cat key.pub)\""}
+	case len(without) == len(users):
+		return finding{"people", "warn", "nobody has a key: " + strings.Join(without, ", "), "aida analyst key add NAME \"$(cat key.pub)\", or they connect one in the portal"}
+	case len(without) > 0: // some only look at pages
+		return finding{"people", "ok", fmt.Sprintf("%d people, without a key: %s", len(users), strings.Join(without, ", ")), ""}
 	}
 	return finding{"people", "ok", fmt.Sprintf("%d people", len(users)), ""}
 }
