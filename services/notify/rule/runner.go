@@ -295,9 +295,6 @@ func (r *Runner) finish(ctx context.Context, f finished) {
 		}
 	default:
 		r.states[f.key] = f.state
-		if k != nil && k.settled {
-			k.settled = false // it may have been edited meanwhile: the next look plans it anew
-		}
 		r.o.Wake()
 	}
 }

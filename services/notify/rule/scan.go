@@ -67,7 +67,7 @@ func (r *Runner) scanHome(ctx context.Context, p *person) error {
 				p.files[e.name] = fresh
 				continue
 			}
-			if k.settled {
+			if k.settled || p.running == e.name { // a run ends with what it began with
 				continue
 			}
 			if err := r.settle(ctx, h, p, k); err != nil && !errors.Is(err, errChanged) {
@@ -115,12 +115,21 @@ func (r *Runner) settle(ctx context.Context, h *home, p *person, k *known) error
 		problem = sentences(list)
 	}
 	edited := k.hash != "" && k.hash != hash
-	k.rule, k.hash, k.settled = rule, hash, true
+	if err := r.take(ctx, p, k, rule, problem, edited); err != nil {
+		return err
+	}
+	k.hash, k.settled = hash, true
+	return nil
+}
+
+// take goes on with what a file says now.
+func (r *Runner) take(ctx context.Context, p *person, k *known, rule *Rule, problem string, edited bool) error {
+	k.rule = rule
 	switch {
 	case problem != "":
 		return r.broken(ctx, p, k, problem)
 	case !rule.Enabled:
-		if _, ok := r.states[key{p.user.ID, k.entry.name}]; ok && p.running != k.entry.name {
+		if _, ok := r.states[key{p.user.ID, k.entry.name}]; ok {
 			return r.forget(ctx, p, k.entry.name, false)
 		}
 		return nil
@@ -172,7 +181,7 @@ func (r *Runner) plan(ctx context.Context, p *person, k *known, edited bool) err
 func (r *Runner) broken(ctx context.Context, p *person, k *known, problem string) error {
 	id := key{p.user.ID, k.entry.name}
 	st := r.states[id]
-	if p.running == k.entry.name || st.Outcome == store.RuleFailed && st.Problem == problem {
+	if st.Outcome == store.RuleFailed && st.Problem == problem {
 		return nil
 	}
 	now := r.o.Now()
