@@ -99,7 +99,7 @@ func (c call) words(pull bool) (out []string) {
 }
 
 var (
-	numbers  = regexp.MustCompile(`(?m)^(opening connection using|total: matches=|rsync: connection unexpectedly closed|rsync error: (errors|error in) |building file list|\*deleting +$|sent |total size is .* speedup|File list (size|generation|transfer)|Total bytes (sent|received)| *\d+ files(\.\.\.| to consider)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
+	numbers  = regexp.MustCompile(`(?m)^(opening connection using|(rsync: \[\w+\] )?write error: Broken pipe|total: matches=|rsync: connection unexpectedly closed|rsync error: (errors|error in) |building file list|\*deleting +$|sent |total size is .* speedup|File list (size|generation|transfer)|Total bytes (sent|received)| *\d+ files(\.\.\.| to consider)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
 	progress = regexp.MustCompile(`^ +[\d,]+ +\d+% `)
 	tempName = regexp.MustCompile(`(\.[^ /"]+)\.[A-Za-z0-9]{6}"`)
 	ending   = regexp.MustCompile(`at \w+\.c\(\d+\) \[\w+=[\d.]+\]`)

@@ -182,6 +182,9 @@ func (s *session) run(command string) int {
 		}
 		s.o.take(more)
 	}
+	if s.o.bwlimit > 0 {
+		s.w.pace = newPace(s.ctx, s.o.bwlimit)
+	}
 	if err := s.shake(); err != nil {
 		return s.end(err)
 	}

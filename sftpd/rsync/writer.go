@@ -19,6 +19,7 @@ type writer struct {
 	proto   int
 	ndx     ndxState
 	written atomic.Int64
+	pace    *pace
 	err     error
 }
 
@@ -27,10 +28,15 @@ func newWriter(out io.Writer) *writer {
 }
 
 func (w *writer) send(p []byte) {
-	if w.err == nil {
-		n, err := w.out.Write(p)
-		w.written.Add(int64(n))
-		w.err = err
+	for len(p) > 0 && w.err == nil {
+		n, err := w.pace.next(len(p))
+		if err == nil {
+			n, err = w.out.Write(p[:n])
+			w.written.Add(int64(n))
+		} else {
+			n = 0
+		}
+		p, w.err = p[n:], err
 	}
 }
 
