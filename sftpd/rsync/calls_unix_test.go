@@ -78,7 +78,7 @@ var calls = []call{
 	{name: "merge files of exclusions", args: "-ai --filter=dir-merge,-_.cvsignore {}src/ {}dst/", dst: extra, since: 29},
 	{name: "merge files and delete", args: "-ai -FF --delete --filter=dir-merge,en_.rules {}src/ {}dst/", dst: extra, since: 29},
 	{name: "what CVS ignores", args: "-aiC --delete {}src/ {}dst/", dst: extra, since: 29},
-	{name: "prune empty folders", args: "-aim --exclude=*.txt {}src/ {}dst/"},
+	{name: "prune empty folders", args: "-aim --exclude=*.txt {}src/ {}dst/", since: 29},
 	{name: "backup", args: "-aib {}src/ {}dst/", dst: older},
 	{name: "backup with a suffix and delete", args: "-aib --suffix=.old --delete {}src/ {}dst/", dst: extra},
 	{name: "backup into a folder", args: "-aib --backup-dir=attic --delete {}src/ {}dst/", dst: extra},

@@ -3,7 +3,6 @@
 package rsync
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -62,64 +60,66 @@ func serveUntil(srv *Server, cut, command string, conn Conn) int {
 	return code
 }
 
-// TestInterruptedTransfersResume cuts the connection at random points until the file is through: it is right in the end, and
-// little is sent twice. RSYNC_INTERRUPTS sets how often.
+// ways are those to keep what came before the connection broke.
+var ways = []string{"-a --partial", "-a --partial-dir=.part", "-a --inplace", "-a --append-verify"}
+
+// TestInterruptedTransfersResume cuts the connection at random points, until each way had its share of AIDA_TORTURE cuts (of 8
+// without it) in both directions: the tree is right in the end, and no more than 1.02 times its size went over the wire.
 func TestInterruptedTransfersResume(t *testing.T) {
-	rounds := 2
-	if v := os.Getenv("RSYNC_INTERRUPTS"); v != "" {
-		var err error
-		if rounds, err = strconv.Atoi(v); err != nil {
-			t.Fatal(err)
-		}
+	const size = 16 << 20
+	cuts, rnd := torture(t, 8), seeded(t)
+	source := t.TempDir()
+	write(t, filepath.Join(source, "f.bin"), noise(11, size), 0o644, theTime)
+	for i := range 20 {
+		write(t, filepath.Join(source, "sub", fmt.Sprint(i)), noise(uint64(i), 1000), 0o644, theTime)
 	}
-	const size = 6 << 20
-	content := noise(11, size)
-	for i := range rounds {
-		rnd := rand.New(rand.NewPCG(uint64(i), 5))
-		for _, push := range []bool{false, true} {
-			for _, options := range []string{"-a --partial", "-a --partial-dir=.part", "-a --inplace", "-a --append-verify"} {
-				work := t.TempDir()
-				remote, local, cut := filepath.Join(work, "remote"), filepath.Join(work, "local"), filepath.Join(work, "cut")
-				from, to := remote, local
-				args := []string{"h:f.bin", "."}
-				if push {
-					from, to, args = local, remote, []string{"f.bin", "h:"}
-				}
-				for _, dir := range []string{remote, local} {
-					if err := os.Mkdir(dir, 0o755); err != nil {
-						t.Fatal(err)
-					}
-				}
-				write(t, filepath.Join(from, "f.bin"), content, 0o644, theTime)
-				rsh := processShell(t, remote)
-				moved, sessions := int64(0), 0
-				for code := -1; code != 0; sessions++ {
-					if sessions == 40 {
-						t.Fatalf("%s, push %v: not through after %d sessions", options, push, sessions)
-					}
-					left := size/8 + rnd.Int64N(size/2)
-					if err := os.WriteFile(cut, fmt.Appendf(nil, "%d %d\n", left, moved), 0o600); err != nil {
-						t.Fatal(err)
-					}
-					t.Setenv("RSYNC_TEST_CUT", cut)
-					_, _, code = client(t, local, rsh, append(strings.Fields(options), args...)...)
-					text, err := os.ReadFile(cut)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if _, err := fmt.Sscan(string(text), &left, &moved); err != nil {
-						t.Fatal(err)
-					}
-				}
-				got, err := os.ReadFile(filepath.Join(to, "f.bin"))
-				if err != nil || !bytes.Equal(got, content) {
-					t.Fatalf("%s, push %v: the file is not right: %v", options, push, err)
-				}
-				// The sums of what is there already are a part of the price of each new beginning.
-				if limit := int64(size*102/100) + int64(sessions)*size/2448*8; moved > limit {
-					t.Errorf("%s, push %v: %d bytes in %d sessions for %d, at most %d were expected", options, push, moved, sessions, size, limit)
+	settle(t, source)
+	want := snapshot(t, source)
+	for _, push := range []bool{false, true} {
+		done, worst := 0, 0.0
+		for _, way := range ways {
+			for n := 0; n < (cuts+len(ways)-1)/len(ways); {
+				sessions, moved := untilThrough(t, rnd, source, want, size, way, push)
+				n, done = n+sessions-1, done+sessions-1
+				worst = max(worst, float64(moved)/size)
+				if moved > size*102/100 {
+					t.Errorf("%s, push %v: %d bytes in %d sessions for %d", way, push, moved, sessions, size)
 				}
 			}
 		}
+		t.Logf("push %v: %d cuts, at most %.4f times the size", push, done, worst)
 	}
+}
+
+// untilThrough begins a transfer again until it comes to its end, and gives how many sessions that took and what went over the wire.
+func untilThrough(t *testing.T, rnd *rand.Rand, source, want string, size int64, way string, push bool) (sessions int, moved int64) {
+	t.Helper()
+	to := t.TempDir()
+	root, args := source, []string{"h:", to}
+	if push {
+		root, args = to, []string{source + "/", "h:"}
+	}
+	rsh, cut := processShell(t, root), filepath.Join(t.TempDir(), "cut")
+	for code := -1; code != 0; sessions++ {
+		if sessions == 40 {
+			t.Fatalf("%s, push %v: not through after %d sessions", way, push, sessions)
+		}
+		left := size/8 + rnd.Int64N(size/2)
+		if err := os.WriteFile(cut, fmt.Appendf(nil, "%d %d\n", left, moved), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("RSYNC_TEST_CUT", cut)
+		_, _, code = client(t, to, rsh, append(strings.Fields(way), args...)...)
+		text, err := os.ReadFile(cut)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscan(string(text), &left, &moved); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := snapshot(t, to); got != want {
+		t.Fatalf("%s, push %v: the tree is not right:\n%s", way, push, difference(want, got))
+	}
+	return sessions, moved
 }

@@ -5,9 +5,11 @@ package rsync
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,7 +63,11 @@ func processShell(t testing.TB, root string) string {
 // client runs the installed rsync, and gives what it printed and its exit code.
 func client(t testing.TB, dir, rsh string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	limit := time.Minute
+	if os.Getenv("AIDA_TORTURE") != "" {
+		limit = 30 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "rsync", append([]string{"-e", rsh}, args...)...)
 	cmd.Dir, cmd.WaitDelay = dir, time.Second
@@ -74,4 +80,30 @@ func client(t testing.TB, dir, rsh string, args ...string) (stdout, stderr strin
 		t.Fatal(err)
 	}
 	return out.String(), errs.String(), code
+}
+
+// torture is how often a test repeats itself: n, or what AIDA_TORTURE says.
+func torture(t testing.TB, n int) int {
+	t.Helper()
+	if s := os.Getenv("AIDA_TORTURE"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("AIDA_TORTURE=%s is not a number", s)
+		}
+	}
+	return n
+}
+
+// seeded is chance that AIDA_SEED repeats.
+func seeded(t testing.TB) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("AIDA_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("AIDA_SEED=%s is not a number", s)
+		}
+	}
+	t.Logf("AIDA_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 5))
 }

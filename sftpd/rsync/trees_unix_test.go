@@ -62,6 +62,10 @@ func sourceTree(t testing.TB, dir string) {
 	write(t, filepath.Join(dir, "empty"), nil, 0o644, theTime)
 	write(t, filepath.Join(dir, "one"), []byte("1"), 0o600, time.Unix(-86400*365*5, 0))
 	write(t, filepath.Join(dir, "run.sh"), []byte("#!/bin/sh\n"), 0o755, theTime)
+	write(t, filepath.Join(dir, "times", "before.txt"), []byte("b"), 0o644, time.Unix(-2, 500_000_001))
+	write(t, filepath.Join(dir, "times", "first.txt"), []byte("f"), 0o644, time.Unix(0, 999_999_999))
+	write(t, filepath.Join(dir, "times", "late.txt"), []byte("l"), 0o644, time.Unix(1<<32-2, 1))
+	write(t, filepath.Join(dir, strings.Repeat("way/", 60), "down.txt"), []byte("d"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sparse.bin"), append(make([]byte, 1<<20), noise(2, 5000)...), 0o640, theTime)
 	write(t, filepath.Join(dir, "sub", "a.bin"), noise(3, 5000), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub", "x.txt"), text[:999], 0o444, theTime)
@@ -72,7 +76,7 @@ func sourceTree(t testing.TB, dir string) {
 	write(t, filepath.Join(dir, "sub.c", "y.o"), []byte("object"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub", ".rules"), []byte("# a comment\n- x.txt\n- /deep/er\n"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub-b", ".cvsignore"), []byte("c.bin other\n"), 0o644, theTime)
-	for _, name := range []string{"it's.txt", "with blank", "-dash", "star*", "tab\there", "line\nbreak", "ünïcödé ☃", "back\\slash", "q\"uote", "~tilde", "#hash", "[set]", strings.Repeat("long", 60)} {
+	for _, name := range []string{"it's.txt", "with blank", "-dash", "star*", "tab\there", "line\nbreak", "ünïcödé ☃", "back\\slash", "q\"uote", "~tilde", "#hash", "[set]", strings.Repeat("long", 60), strings.Repeat("\u2603", 85), "not\xffUTF\xc3-8", "\x01\x02\a\b\v\f\r\x1b[31m\x7f"} {
 		write(t, filepath.Join(dir, "names", name), []byte(name), 0o644, theTime)
 	}
 	write(t, filepath.Join(dir, "names0"), []byte("b.bin\x00sub/x.txt\x00sub/deep\x00"), 0o644, theTime)
