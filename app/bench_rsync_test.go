@@ -17,7 +17,7 @@ func TestBenchRsync(t *testing.T) {
 		t.Skip("run make bench")
 	}
 	b := newSSHBench(t)
-	mib, files, rounds := number("AIDA_BENCH_SSH_MIB", 512), number("AIDA_BENCH_RSYNC_FILES", 20_000), number("AIDA_BENCH_ROUNDS", 5)
+	mib, files, rounds := benchSize("AIDA_BENCH_SSH_MIB", 512, 2048), number("AIDA_BENCH_RSYNC_FILES", 20_000), number("AIDA_BENCH_ROUNDS", 5)
 	b.makeFiles(mib, files)
 	got, local := filepath.Join(b.work, "got"), filepath.Join(b.work, "local")
 	fresh := func(string) { check(t, os.RemoveAll(got)) }

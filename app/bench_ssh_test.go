@@ -23,13 +23,14 @@ import (
 
 // TestBenchSSH compares the built-in SSH server with OpenSSH's sshd on this machine: the same stock clients with their
 // default options, the same files, in turn (A B A B ...). AIDA_BENCH_SSH_MIB sets the big file's size (default 512),
-// AIDA_BENCH_SSH_FILES the number of small files (5,000), AIDA_BENCH_ROUNDS the rounds (5).
+// AIDA_BENCH_SSH_FILES the number of small files (5,000), AIDA_BENCH_ROUNDS the rounds (5). AIDA_BENCH_FULL takes the sizes of
+// the targets: 2 GiB and 20,000 files.
 func TestBenchSSH(t *testing.T) {
 	if os.Getenv("AIDA_BENCH") == "" {
 		t.Skip("run make bench")
 	}
 	b := newSSHBench(t)
-	mib, files, rounds := number("AIDA_BENCH_SSH_MIB", 512), number("AIDA_BENCH_SSH_FILES", 5000), number("AIDA_BENCH_ROUNDS", 5)
+	mib, files, rounds := benchSize("AIDA_BENCH_SSH_MIB", 512, 2048), benchSize("AIDA_BENCH_SSH_FILES", 5000, 20_000), number("AIDA_BENCH_ROUNDS", 5)
 	b.makeFiles(mib, files)
 
 	got := filepath.Join(b.work, "got")

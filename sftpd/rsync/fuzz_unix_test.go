@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -226,7 +227,7 @@ func FuzzOptions(f *testing.F) {
 			return
 		}
 		o := parse(words)
-		if len(o.paths) == 0 || o.blockSize < 0 || strings.Contains(o.partialDir, "..") && o.refusal == nil && !strings.Contains(o.partialDir, "...") && strings.HasPrefix(o.partialDir, "..") {
+		if len(o.paths) == 0 || o.blockSize < 0 || o.refusal == nil && o.partialDir != "" && !filepath.IsLocal(o.partialDir) {
 			t.Fatalf("%q gives %+v", line, o)
 		}
 	})
