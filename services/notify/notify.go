@@ -56,7 +56,7 @@ type Options struct {
 	Store       *store.Store
 	Channels    []Channel
 	Log         *slog.Logger
-	Poll        time.Duration // how often alerts of other processes are looked for; 0 = 1 s
+	Poll        time.Duration // how often alerts of other processes are looked for; 0 = 200 ms
 	MaxAttempts int           // of a delivery; 0 = 10
 	Keep        time.Duration // how long alerts are kept; 0 = 90 days
 	Pictures    string        // folder of the alerts' pictures; "" = none is looked after
@@ -79,7 +79,7 @@ func New(ctx context.Context, o Options) (*Notify, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Poll <= 0 {
-		o.Poll = time.Second
+		o.Poll = 200 * time.Millisecond
 	}
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 10

@@ -9,6 +9,7 @@ package telegramtest
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -118,6 +119,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	params, photo, err := read(r)
+	if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
+		return // the bot was killed in the middle of its call
+	}
 	if err != nil {
 		s.t.Errorf("%s: %v", method, err)
 		answer(w, http.StatusBadRequest, "Bad Request: "+err.Error(), nil)
