@@ -17,7 +17,7 @@ func TestPagesInABrowser(t *testing.T) {
 	b.do(chromedp.Click("form button"), chromedp.WaitVisible(".rail"))
 	for _, p := range []struct{ name, path string }{
 		{"home", "/"}, {"connect", "/connect"}, {"account", "/account"}, {"people", "/admin/people"}, {"person", "/admin/people/demo"}, {"remove", "/admin/people/demo/remove"},
-		{"audit", "/admin/audit"}, {"health", "/admin/health"}, {"settings", "/admin/settings"},
+		{"audit", "/admin/audit"}, {"health", "/admin/health"}, {"settings", "/admin/settings"}, {"api", "/api"}, {"signout", "/logout"},
 	} {
 		b.visit(a.HTTP + p.path)
 		b.shots(p.name)

@@ -51,6 +51,9 @@ func TestWhoIsNobodyIsToldSoInJSON(t *testing.T) {
 		method, path, _ := strings.Cut(rt.Pattern, " ")
 		path = strings.NewReplacer("{", "", "}", "", "...", "").Replace(path)
 		for name, b := range map[string]*browser{"a stranger": stranger, "a made-up token": guesser} {
+			if err := p.store.Forgive(t.Context(), "token addr 127.0.0.1"); err != nil {
+				t.Fatal(err)
+			}
 			a := b.json(method, path, map[string]string{})
 			var v struct{ Error, Hint, Request_ID string }
 			if err := json.Unmarshal([]byte(a.body), &v); err != nil || a.StatusCode != http.StatusUnauthorized || v.Error == "" || v.Request_ID == "" || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
@@ -209,6 +212,23 @@ func TestTooManyAttemptsAreToldWhenToComeAgain(t *testing.T) {
 				t.Errorf("Retry-After: %q", after)
 			}
 			wants(t, a, http.StatusTooManyRequests, `"error":"Too many attempts"`, "request_id")
+			return
+		}
+	}
+	t.Error("guesses are not limited")
+}
+
+func TestWhoGuessesTokensIsSlowedAndNobodyElse(t *testing.T) {
+	p := open(t, setup{})
+	program, guesser := p.program(p.addUser(store.NewUser{Name: "eva", Email: "eva@example.com"}), "read"), p.browser()
+	for i := range 200 {
+		guesser.header.Set("Authorization", "Bearer aida_"+auth.NewSecret())
+		a := guesser.get("/api/v1/account")
+		if a.StatusCode == http.StatusTooManyRequests {
+			if i < 50 || a.Header.Get("Retry-After") == "" {
+				t.Errorf("after %d guesses, Retry-After %q", i, a.Header.Get("Retry-After"))
+			}
+			wants(t, program.get("/api/v1/account"), http.StatusOK, "eva")
 			return
 		}
 	}

@@ -247,19 +247,25 @@ func scopeOf(rt route.Route, r *http.Request) string {
 	return "read"
 }
 
+var errToken = &route.Problem{Status: http.StatusUnauthorized, Title: "The token is not valid", Text: "Make a new one on the account page and send it as: Authorization: Bearer TOKEN"}
+
 // callerOf finds who a bearer token speaks for.
 func (p *Portal) callerOf(r *http.Request, scope string) (*visitor, error) {
 	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return nil, errSignIn
 	}
-	wrong := &route.Problem{Status: http.StatusUnauthorized, Title: "The token is not valid", Text: "Make a new one on the account page and send it as: Authorization: Bearer TOKEN"}
-	if err := p.Limit(r.Context(), store.Limit{Name: "token addr " + p.Address(r), Burst: 2000, Every: 50 * time.Millisecond}); err != nil {
-		return nil, err
-	}
 	t, u, err := p.store.UseToken(r.Context(), store.APIToken, strings.TrimSpace(secret), p.Address(r), 0)
 	if store.CodeOf(err) == store.Unauthorized {
-		return p.deviceOf(r, strings.TrimSpace(secret), scope, wrong)
+		v, err := p.deviceOf(r, strings.TrimSpace(secret), scope)
+		if !errors.Is(err, errToken) {
+			return v, err
+		}
+		// Wrong tokens alone are counted: a pull of many files costs its address nothing, and who guesses bothers nobody else there.
+		if err := p.Limit(r.Context(), store.Limit{Name: "token addr " + p.Address(r), Burst: 100, Every: time.Second}); err != nil {
+			return nil, err
+		}
+		return nil, errToken
 	}
 	if err != nil {
 		return nil, err
@@ -275,7 +281,7 @@ type deviceTokens interface {
 	Device(ctx context.Context, jwt, from string) (store.Token, store.User, error)
 }
 
-func (p *Portal) deviceOf(r *http.Request, secret, scope string, wrong error) (*visitor, error) {
+func (p *Portal) deviceOf(r *http.Request, secret, scope string) (*visitor, error) {
 	for _, provider := range p.o.Providers {
 		d, ok := provider.(deviceTokens)
 		if !ok {
@@ -283,14 +289,14 @@ func (p *Portal) deviceOf(r *http.Request, secret, scope string, wrong error) (*
 		}
 		t, u, err := d.Device(r.Context(), secret, p.Address(r))
 		if store.CodeOf(err) == store.Unauthorized || err == nil && !t.Has(scope) {
-			return nil, wrong
+			return nil, errToken
 		}
 		if err != nil {
 			return nil, err
 		}
 		return &visitor{User: u, Name: p.displayName(u), Token: &t}, nil
 	}
-	return nil, wrong
+	return nil, errToken
 }
 
 // Limit takes one attempt from each budget.

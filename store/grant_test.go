@@ -74,6 +74,14 @@ func TestAGrantOnATableShowsThatTableAlone(t *testing.T) {
 	check("another table took the name", "ann", "items orders")
 	refused(t, s.Revoke(ctx, "test", "ann", false, "hr.leave"), store.NotFound, "no grant on table hr.leave")
 	ok(t, s.SetCatalog(ctx, catalog.datasets, tables))
+	leave := must[store.Table](t)(s.TableByName(ctx, "hr.leave"))
+	alert := must[*store.Alert](t)(s.RaiseAlert(ctx, store.Raise{Source: "system", Dedupe: "x", Title: "New days off", To: store.Audience{TableID: leave.ID}}))
+	for name, gets := range map[string]bool{"ann": true, "bob": false} {
+		inbox := must[[]store.Alert](t)(s.Inbox(ctx, must[store.User](t)(s.UserByName(ctx, name)).ID, alert.ID-1, 10))
+		if (len(inbox) > 0) != gets {
+			t.Errorf("%s got %d alerts of the table", name, len(inbox))
+		}
+	}
 	ok(t, s.Revoke(ctx, "test", "ann", false, "hr.leave"))
 	check("taken back", "ann", "items orders")
 	why("ann", "hr.leave", "only by grant")
