@@ -206,3 +206,30 @@ func decimal(v *big.Int, scale int) string {
 	}
 	return sign + digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
 }
+
+// RowGroupEnds gives where the row groups of a file end, in bytes.
+func RowGroupEnds(t testing.TB, data []byte) (ends []int) {
+	t.Helper()
+	r, err := file.NewParquetReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for g := range r.NumRowGroups() {
+		end := int64(0)
+		meta := r.MetaData().RowGroup(g)
+		for i := range meta.NumColumns() {
+			c, err := meta.ColumnChunk(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := c.DataPageOffset()
+			if c.HasDictionaryPage() {
+				start = min(start, c.DictionaryPageOffset())
+			}
+			end = max(end, start+c.TotalCompressedSize())
+		}
+		ends = append(ends, int(end))
+	}
+	return ends
+}
