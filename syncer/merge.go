@@ -14,12 +14,10 @@ import (
 // together; a change set that is larger is sorted first, so that each round meets other files of the table.
 func (c *content) merge(ctx context.Context, d *delta) (err error) {
 	if c.sorts(d) {
-		sorted, err := c.sorted(ctx, d)
-		if err != nil {
+		if d, err = c.sorted(ctx, d); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, sorted.close(true)) }()
-		d = sorted
+		defer func() { err = errors.Join(err, d.close(true)) }()
 	}
 	for g := 0; g < d.reader.RowGroups(); {
 		var misfits []columnar.Misfit
