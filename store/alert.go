@@ -291,7 +291,7 @@ func (s *Store) Inbox(ctx context.Context, userID, after int64, limit int) ([]Al
 
 // InboxBefore lists a person's alerts, newest first, older than the alert with id before (0 = from the newest).
 func (s *Store) InboxBefore(ctx context.Context, userID, before int64, limit int) ([]Alert, error) {
-	return s.inbox(ctx, `i.user_id = ? AND (? = 0 OR i.alert_id < ?) ORDER BY i.alert_id DESC LIMIT ?`, userID, before, before, limit)
+	return s.inbox(ctx, `i.user_id = ? AND i.alert_id < ? ORDER BY i.alert_id DESC LIMIT ?`, userID, olderThan(before), limit)
 }
 
 func (s *Store) inbox(ctx context.Context, where string, args ...any) ([]Alert, error) {

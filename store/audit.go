@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -44,9 +45,18 @@ func (s *Store) Note(ctx context.Context, actor, action, subject, detail string)
 	return s.write(ctx, func(tx *sql.Tx) error { return s.audit(ctx, tx, actor, action, subject, detail) })
 }
 
+// olderThan is the bound of a page that begins before an entry, 0 = the newest one. It is one comparison, so that a page far
+// back costs no look at all that is newer.
+func olderThan(before int64) int64 {
+	if before == 0 {
+		return math.MaxInt64
+	}
+	return before
+}
+
 // SearchAudit lists the newest entries that contain a text anywhere, at most limit of them, older than the entry before
 // (0 = from the newest).
 func (s *Store) SearchAudit(ctx context.Context, text string, before int64, limit int) ([]AuditEntry, error) {
-	return collect(ctx, s.r, scanAudit, `SELECT id, at, actor, action, subject, detail FROM audit WHERE (? = 0 OR id < ?)
-		AND (? = '' OR instr(lower(actor || ' ' || action || ' ' || subject || ' ' || detail), lower(?)) > 0) ORDER BY id DESC LIMIT ?`, before, before, text, text, limit)
+	return collect(ctx, s.r, scanAudit, `SELECT id, at, actor, action, subject, detail FROM audit WHERE id < ?
+		AND (? = '' OR instr(lower(actor || ' ' || action || ' ' || subject || ' ' || detail), lower(?)) > 0) ORDER BY id DESC LIMIT ?`, olderThan(before), text, text, limit)
 }

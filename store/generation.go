@@ -289,7 +289,7 @@ func (s *Store) Generations(ctx context.Context, limit int) ([]Generation, error
 
 // GenerationsBefore lists generations older than one, newest first (0 = from the newest).
 func (s *Store) GenerationsBefore(ctx context.Context, before int64, limit int) ([]Generation, error) {
-	return collect(ctx, s.r, scanGeneration, generationQuery+` WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+	return collect(ctx, s.r, scanGeneration, generationQuery+` WHERE id < ? ORDER BY id DESC LIMIT ?`, olderThan(before), limit)
 }
 
 const generationQuery = `SELECT id, created_at, run_id, rollback_of, note, swept, (SELECT count(*) FROM files WHERE valid_from = g.id),

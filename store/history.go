@@ -71,7 +71,7 @@ func (s *Store) RunByID(ctx context.Context, id int64) (Run, error) {
 
 // RunsBefore lists runs older than one, newest first (0 = from the newest).
 func (s *Store) RunsBefore(ctx context.Context, before int64, limit int) ([]Run, error) {
-	return collect(ctx, s.r, scanRun, runQuery+` WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+	return collect(ctx, s.r, scanRun, runQuery+` WHERE id < ? ORDER BY id DESC LIMIT ?`, olderThan(before), limit)
 }
 
 // GenerationByID reads one generation.
