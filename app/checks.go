@@ -20,6 +20,7 @@ import (
 
 const (
 	checkLife = 30 * time.Second // what was found is shown this long
+	firstLook = 10 * time.Second // a start has other things to do
 	checkTime = 5 * time.Second  // one check may take this long; one that takes longer is unknown
 )
 
@@ -77,14 +78,15 @@ func (c *checker) Checks(ctx context.Context, fresh bool) []portal.Check {
 
 // run looks now and then, so that pages know how things stand without waiting, and since when.
 func (c *checker) run(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
+	next := time.NewTimer(firstLook)
+	defer next.Stop()
 	for {
-		c.Checks(ctx, true)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
+			c.Checks(ctx, true)
+			next.Reset(watchEvery)
 		}
 	}
 }

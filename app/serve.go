@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -140,6 +141,7 @@ func (p *program) serve(ctx context.Context, ready func(readyLine) error) error 
 	if err := ready(line); err != nil {
 		return errors.Join(err, web.Close())
 	}
+	debug.FreeOSMemory() // reading the description of many tables takes memory that serving does not need
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return srv.Serve(ctx) })
 	group.Go(func() error { return web.Serve(ctx) })

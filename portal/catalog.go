@@ -21,8 +21,13 @@ func (p *Portal) catalogRoutes() []route.Route {
 }
 
 type catalogView struct {
-	Categories []categoryView
+	All        []categoryView // for the list at the left
+	Categories []categoryView // with the tables of this page
 	Total      int
+	Shown      int // what matches, on all pages
+	Query      string
+	Folder     string
+	Pager      pager
 	Optional   []optionalSet
 }
 
@@ -46,15 +51,61 @@ func (p *Portal) catalog(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tables, err := p.tablesOf(r, a, me.LastSyncAt)
+	pg := page{Title: "Catalog", Lede: "Every table that you can read, and what is in it."}
+	k, err := p.known(ctx)
 	if err != nil {
 		return err
 	}
-	v := catalogView{Categories: p.categories(a, tables), Total: len(tables)}
-	if v.Optional, err = p.optionalSets(r, a); err != nil {
+	changed, err := p.changedFor(ctx, me)
+	if err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "catalog", page{Title: "Catalog", Lede: "Every table that you can read, and what is in it.", Data: v})
+	q := r.URL.Query()
+	key := "catalog " + viewKey(k, a, changed) + " " + url.Values{"q": q["q"], "folder": q["folder"], "page": q["page"]}.Encode()
+	var ok bool
+	if pg.Content, ok = p.contents.get(key, p.now()); !ok {
+		v := catalogView{All: p.categories(a, seenBy(k, a, changed)), Query: q.Get("q"), Folder: q.Get("folder")}
+		for _, c := range v.All {
+			v.Total += len(c.Tables)
+		}
+		v.narrow(r)
+		if v.Optional, err = p.optionalSets(r, a); err != nil {
+			return err
+		}
+		pg.Data = v
+		if pg.Content, err = p.write(r, "catalog", pg); err != nil {
+			return err
+		}
+		p.contents.put(key, pg.Content, p.now())
+	}
+	return p.render(w, r, http.StatusOK, "catalog", pg)
+}
+
+// narrow keeps what the query and the folder ask for, and of that one page.
+func (v *catalogView) narrow(r *http.Request) {
+	words := strings.Fields(strings.ToLower(v.Query))
+	var kept []categoryView
+	for _, c := range v.All {
+		if v.Folder != "" && c.Folder != v.Folder {
+			continue
+		}
+		if len(words) > 0 {
+			c.Tables = slices.DeleteFunc(slices.Clone(c.Tables), func(t homeTable) bool { return !matches(t.FullName()+" "+t.Definition.Description+" "+t.Why, words) })
+		}
+		if v.Shown += len(c.Tables); len(c.Tables) > 0 {
+			kept = append(kept, c)
+		}
+	}
+	pg, from, to := pageOf(r, v.Shown)
+	v.Pager = pg
+	at := 0
+	for _, c := range kept {
+		n := len(c.Tables)
+		c.Tables = c.Tables[min(n, max(0, from-at)):min(n, max(0, to-at))]
+		if at += n; len(c.Tables) > 0 {
+			v.Categories = append(v.Categories, c)
+		}
+	}
 }
 
 // categories puts tables under their folders, in the order that the configuration gives.
@@ -88,28 +139,13 @@ func (p *Portal) categories(a *store.Access, tables []homeTable) (out []category
 }
 
 func (p *Portal) optionalSets(r *http.Request, a *store.Access) (out []optionalSet, err error) {
-	snap, err := p.store.Newest(r.Context())
+	k, err := p.known(r.Context())
 	if err != nil {
 		return nil, err
-	}
-	tables, err := p.store.Tables(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	set, count, size := map[int64]string{}, map[string]int{}, map[string]int64{}
-	for _, t := range tables {
-		if !a.MayRead(t) { // of what was granted by table nothing else is told, not even how much there is
-			continue
-		}
-		set[t.ID] = t.Dataset
-		count[t.Dataset]++
-	}
-	for _, f := range snap.Files {
-		size[set[f.TableID]] += f.Size
 	}
 	for _, d := range a.Datasets {
 		if d.Optional {
-			out = append(out, optionalSet{d, a.Enabled[d.Name], count[d.Name], size[d.Name]})
+			out = append(out, optionalSet{d, a.Enabled[d.Name], k.count[d.Name], k.bytes[d.Name]})
 		}
 	}
 	return out, nil

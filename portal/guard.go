@@ -26,6 +26,7 @@ type contextKey int
 const (
 	keyRequestID contextKey = iota
 	keyVisitor
+	keyKnown
 )
 
 func requestID(r *http.Request) string {
@@ -193,7 +194,11 @@ func (p *Portal) guard(rt route.Route) http.Handler {
 			err = p.admit(&v, rt, r)
 		}
 		if err == nil {
-			r2 := r.WithContext(context.WithValue(r.Context(), keyVisitor, v))
+			ctx := context.WithValue(r.Context(), keyVisitor, v)
+			if r.Method == http.MethodGet {
+				ctx = context.WithValue(ctx, keyKnown, &knownOnce{})
+			}
+			r2 := r.WithContext(ctx)
 			if err = rt.Handle(w, r2); err == nil {
 				return
 			}

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -30,7 +31,9 @@ type homeView struct {
 	Bytes     int64
 	Connected bool // a key has been used
 	LastPull  time.Time
-	Changed   int // tables with new rows since the last pull
+	Changed   int         // tables with new rows since the last pull
+	News      []homeTable // of these, at most newsShown
+	Pulls     pullsView
 	Place     *placeView
 }
 
@@ -64,7 +67,10 @@ func (v *placeView) RunState() string {
 	return "bad"
 }
 
-const homeTables = 12
+const (
+	homeTables = 12
+	newsShown  = 6
+)
 
 func (p *Portal) home(w http.ResponseWriter, r *http.Request) error {
 	ctx, me := r.Context(), visitorFrom(r)
@@ -80,7 +86,9 @@ func (p *Portal) home(w http.ResponseWriter, r *http.Request) error {
 		v.Rows += t.Rows
 		v.Bytes += t.Bytes
 		if t.New {
-			v.Changed++
+			if v.Changed++; len(v.News) < newsShown {
+				v.News = append(v.News, t)
+			}
 		}
 	}
 	v.All = len(v.Tables)
@@ -89,6 +97,9 @@ func (p *Portal) home(w http.ResponseWriter, r *http.Request) error {
 	})
 	if len(v.Tables) > homeTables {
 		v.Tables, v.More = v.Tables[:homeTables], len(v.Tables)-homeTables
+	}
+	if v.Pulls, err = p.pullsOf(r); err != nil {
+		return err
 	}
 	keys, err := p.store.Keys(ctx, me.User.Name)
 	if err != nil {
@@ -103,54 +114,38 @@ func (p *Portal) home(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, r, http.StatusOK, "home", page{Title: "Hello, " + cmp.Or(firstName(me.Name), me.User.Name), Lede: "Your tables, and how fresh they are.", Data: v})
 }
 
-// tablesOf gives the tables that somebody reads with their size and state, newest data first.
+// tablesOf gives the tables that somebody reads with their size and state, by folder and name.
 func (p *Portal) tablesOf(r *http.Request, a *store.Access, since time.Time) ([]homeTable, error) {
-	ctx := r.Context()
-	snap, err := p.store.Newest(ctx)
+	k, err := p.known(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	tables, err := p.store.Tables(ctx) // the access is cached, the times in its tables may be old
-	if err != nil {
-		return nil, err
-	}
-	last, err := p.store.LastRuns(ctx)
-	if err != nil {
-		return nil, err
-	}
-	changed := map[int64]time.Time{}
+	var changed map[int64]time.Time
 	if !since.IsZero() {
-		if changed, err = p.store.ChangedSince(ctx, since); err != nil {
+		if changed, err = p.store.ChangedSince(r.Context(), since); err != nil {
 			return nil, err
 		}
 	}
-	rows, size := map[int64]int64{}, map[int64]int64{}
-	for _, f := range snap.Files {
-		rows[f.TableID] += f.Rows
-		size[f.TableID] += f.Size
+	return seenBy(k, a, changed), nil
+}
+
+// changedFor are the tables that changed since somebody's last pull.
+func (p *Portal) changedFor(ctx context.Context, u store.User) (map[int64]time.Time, error) {
+	if u.LastSyncAt.IsZero() {
+		return nil, nil
 	}
-	var out []homeTable
-	for _, t := range tables {
-		if !a.CanRead(t.ID) {
-			continue
+	return p.store.ChangedSince(ctx, u.LastSyncAt)
+}
+
+func seenBy(k *known, a *store.Access, changed map[int64]time.Time) []homeTable {
+	out := make([]homeTable, 0, len(k.tables))
+	for _, t := range k.tables {
+		if a.CanRead(t.ID) {
+			_, t.New = changed[t.ID]
+			out = append(out, t)
 		}
-		h := homeTable{Table: t, Rows: rows[t.ID], Bytes: size[t.ID], State: "good", Why: "good"}
-		run, ran := last[t.ID]
-		switch {
-		case t.Definition.QueryMode == "remote":
-			h.Why = "stays at its source"
-		case t.SyncedAt.IsZero():
-			h.State, h.Why = "unknown", "no data yet"
-		case ran && run.Outcome == store.Failed:
-			h.State, h.Why = "late", "last sync failed"
-		}
-		if h.State == "good" && !t.PausedAt.IsZero() {
-			h.State, h.Why = "unknown", "paused"
-		}
-		_, h.New = changed[t.ID]
-		out = append(out, h)
 	}
-	return out, nil
+	return out
 }
 
 func (p *Portal) placeOf(r *http.Request) (*placeView, error) {
@@ -158,10 +153,11 @@ func (p *Portal) placeOf(r *http.Request) (*placeView, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.store.Freshness(r.Context())
+	known, err := p.known(r.Context())
 	if err != nil {
 		return nil, err
 	}
+	f := known.fresh
 	v := &placeView{People: len(users), Tables: f.Tables, Failing: f.Failing, Never: f.Never}
 	for _, u := range users {
 		if !u.SuspendedAt.IsZero() {

@@ -64,11 +64,11 @@ func (p *Portal) navOf(v *visitor, path string) (out []section) {
 type chip struct{ State, Text string }
 
 func (p *Portal) chipOf(ctx context.Context) chip {
-	f, err := p.store.Freshness(ctx)
+	k, err := p.known(ctx)
 	if err != nil {
 		return chip{"unknown", "freshness unknown"}
 	}
-	return p.chipFor(f)
+	return p.chipFor(k.fresh)
 }
 
 func (p *Portal) chipFor(f store.Freshness) chip {

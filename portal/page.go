@@ -22,6 +22,8 @@ type page struct {
 	Bare   bool    // one narrow column without navigation, as for signing in
 	Script string  // a module of static/js besides the one that every page has
 	Data   any
+
+	Content template.HTML // the template's content, when it was written before; Data is not asked then
 }
 
 // crumb is a link to a page above.
@@ -69,6 +71,19 @@ func (p *Portal) render(w http.ResponseWriter, r *http.Request, status int, name
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
+}
+
+// write gives the content of a page, without the frame around it.
+func (p *Portal) write(r *http.Request, name string, pg page) (template.HTML, error) {
+	t, ok := p.pages[name]
+	if !ok {
+		return "", fmt.Errorf("page %s does not exist", name)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "content", view{page: pg, Visitor: visitorFrom(r), Path: r.URL.Path}); err != nil {
+		return "", fmt.Errorf("page %s: %w", name, err)
+	}
+	return template.HTML(b.String()), nil
 }
 
 // Render shows a page for a provider.

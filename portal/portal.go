@@ -116,6 +116,8 @@ type Portal struct {
 	sessions  *sessionStore
 	nav       []section
 	access    accessCache
+	tables    knownCache
+	contents  contentCache
 	downloads downloads
 	doors     []route.Route
 	spec      []byte // the OpenAPI document

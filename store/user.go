@@ -188,12 +188,6 @@ func (s *Store) RemoveUser(ctx context.Context, actor, name string) error {
 	return s.changeUser(ctx, actor, "user.remove", name, "", `DELETE FROM users WHERE ? = '' AND id = ?`, "")
 }
 
-// MarkSync notes that a complete transfer from the tree ended for the user.
-func (s *Store) MarkSync(ctx context.Context, userID int64) error {
-	_, err := s.w.ExecContext(ctx, `UPDATE users SET last_sync_at = ? WHERE id = ?`, nanos(s.now()), userID)
-	return err
-}
-
 func (s *Store) changeUser(ctx context.Context, actor, action, name, detail, query string, value any) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		u, err := userByName(ctx, tx, name)
