@@ -87,6 +87,16 @@ func filterProgram() ([]bpf.RawInstruction, error) {
 	for _, nr := range refused {
 		p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nr, SkipTrue: 1}, deny(uint32(unix.EPERM)))
 	}
+	// Sockets are of families that a network namespace contains: machines speak to their hosts by others, such as vsock.
+	p = append(p,
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_SOCKET, SkipTrue: 7},
+		bpf.LoadAbsolute{Off: atArg0, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_UNIX, SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_INET, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_INET6, SkipTrue: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_NETLINK, SkipTrue: 1}, // by which C libraries look up addresses
+		deny(uint32(unix.EAFNOSUPPORT)),
+		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
 	p = append(p,
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_CLONE, SkipTrue: 3},
 		bpf.LoadAbsolute{Off: atArg0, Size: 4},

@@ -121,6 +121,7 @@ func TestHostileProgramsAreContained(t *testing.T) {
 		{"a call to the world", tries("socket.create_connection(('1.1.1.1', 53), 1)", "socket.create_connection(('2606:4700:4700::1111', 53), 1)"), 2},
 		{"a name is looked up", tries("socket.getaddrinfo('example.com', 80)"), 1},
 		{"an abstract socket of this machine", tries(fmt.Sprintf("socket.socket(socket.AF_UNIX).connect('\\0%s')", abstract[1:])), 1},
+		{"sockets that no network namespace contains", tries("socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)", "socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)", "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)"), 3},
 		{"somebody else's home", tries(fmt.Sprintf("open(%q).read()", filepath.Join(dir, "bob/user/diary.txt")), "open('/home/bob/user/diary.txt').read()", "open('user/../../bob/user/diary.txt').read()"), 3},
 		{"links in the home", tries("open('user/shadow').read()", "open('user/diary').read()", "open('user/up').read()", "open('/etc/shadow').read()"), 4},
 		{"folders of this machine", tries("os.listdir('/root')", "os.listdir('/var')", "os.listdir('/sys')", "os.listdir('/run')"), 4},
