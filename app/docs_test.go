@@ -92,7 +92,7 @@ func TestEachCommandHasAnExample(t *testing.T) {
 // Links between documents lead to files.
 func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	for _, doc := range []string{"README.md", "CLAUDE.md", "docs/admin.md", "docs/alerts.md", "docs/analyst.md", "docs/architecture.md", "docs/configuration.md", "docs/data-description.md", "docs/performance.md"} {
+	for _, doc := range []string{"README.md", "CLAUDE.md", "docs/admin.md", "docs/alerts.md", "docs/analyst.md", "docs/architecture.md", "docs/configuration.md", "docs/data-description.md", "docs/performance.md", "docs/scripts.md"} {
 		dir := ""
 		if strings.HasPrefix(doc, "docs/") {
 			dir = "docs/"
