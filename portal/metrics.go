@@ -20,7 +20,7 @@ func (p *Portal) metricRoutes() []route.Route {
 		{Pattern: "GET /api/v1/metrics", Who: route.Caller, Handle: p.metricList, Doc: &route.Doc{Tag: "Data", Summary: "List the metrics", Answer: metricsAnswer{}}},
 		{Pattern: "GET /api/v1/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail, Doc: &route.Doc{Tag: "Data", Summary: "One metric, with its SQL", Answer: metricJSON{}, Fails: []int{404, 422},
 			Path: map[string]string{"category": "Category of the metric.", "name": "Its name."}}},
-		{Pattern: "GET /api/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail, Doc: &route.Doc{Tag: "Reference", Summary: "One metric, by its file", Answer: metricJSON{}, Fails: []int{404, 422},
+		{Pattern: "GET /api/metrics/{category}/{name}", Who: route.Caller, Handle: p.metricDetail, Doc: &route.Doc{Tag: olderTag, Summary: "One metric, by its file", Answer: metricJSON{}, Fails: []int{404, 422},
 			Path: map[string]string{"category": "Category of the metric.", "name": "Its file, name.yml."}}},
 	}
 }

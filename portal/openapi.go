@@ -84,6 +84,19 @@ func methodOf(rt route.Route) (method, path string) {
 	return method, path
 }
 
+// tagOrder is that of the page; a tag that is not in it stands before the older addresses.
+var tagOrder = []string{"Files", "Data", "Account", "Alerts", "People", "Place", "About"}
+
+func tagRank(tag string) int {
+	if i := slices.Index(tagOrder, tag); i >= 0 {
+		return i
+	}
+	if tag == olderTag {
+		return len(tagOrder) + 1
+	}
+	return len(tagOrder)
+}
+
 func tagsOf(routes []route.Route) (out []object) {
 	seen := map[string]bool{}
 	for _, rt := range routes {
@@ -238,6 +251,7 @@ func (p *Portal) apiPage(w http.ResponseWriter, r *http.Request) error {
 		}
 		groups[i].Operations = append(groups[i].Operations, p.apiOperation(rt))
 	}
+	slices.SortStableFunc(groups, func(x, y apiGroup) int { return tagRank(x.Tag) - tagRank(y.Tag) })
 	return p.render(w, r, http.StatusOK, "api", page{Title: "API", Lede: "What programs can ask this place, and how.", Crumbs: []crumb{{"Account", "/account"}},
 		Data: map[string]any{"Groups": groups, "URL": p.URL("/api/openapi.json")}})
 }

@@ -25,8 +25,10 @@ func (p *Portal) referenceRoutes() []route.Route {
 	}
 }
 
+const olderTag = "Older addresses"
+
 func reference(summary string, d route.Doc) *route.Doc {
-	d.Tag, d.Summary = "Reference", summary
+	d.Tag, d.Summary = olderTag, summary
 	return &d
 }
 
