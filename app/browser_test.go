@@ -147,7 +147,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 // visit opens a page and waits until it stands.
 func (b *tab) visit(url string) {
 	b.t.Helper()
-	b.do(chromedp.Navigate(url), chromedp.WaitVisible("main"))
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("main")))
 }
 
 func ofPage[T any](b *tab, a chromedp.Action[T]) T {

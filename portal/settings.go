@@ -2,7 +2,6 @@ package portal
 
 import (
 	"net/http"
-	"strings"
 
 	"aida/portal/route"
 )
@@ -33,29 +32,24 @@ func (p *Portal) settingsRoutes() []route.Route {
 }
 
 type settingsView struct {
-	Groups  []settingGroup
+	Given   []Setting // by a file, a variable or a flag, or about to change
+	Usual   []Setting // as they come
 	Total   int
 	Restart int // settings that a restart would change
 	Problem string
-}
-
-type settingGroup struct {
-	Name     string
-	Settings []Setting
 }
 
 func (p *Portal) settings(w http.ResponseWriter, r *http.Request) error {
 	s := p.o.Settings()
 	v := settingsView{Total: len(s.List), Problem: s.Problem}
 	for _, x := range s.List {
-		group, _, _ := strings.Cut(x.Key, ".")
-		if len(v.Groups) == 0 || v.Groups[len(v.Groups)-1].Name != group {
-			v.Groups = append(v.Groups, settingGroup{Name: group})
-		}
-		last := &v.Groups[len(v.Groups)-1]
-		last.Settings = append(last.Settings, x)
 		if x.Next != "" {
 			v.Restart++
+		}
+		if x.Origin == "default" && x.Next == "" {
+			v.Usual = append(v.Usual, x)
+		} else {
+			v.Given = append(v.Given, x)
 		}
 	}
 	return p.render(w, r, http.StatusOK, "settings", page{Title: "Settings", Lede: "The configuration in force, and where each value comes from. Files are edited on the server.", Data: v})
