@@ -185,7 +185,7 @@ func (b *tab) shots(name string) {
 			b.t.Fatal(err)
 		}
 	}
-	b.do(chromedp.EmulateReset(), b.scheme(""))
+	b.do(chromedp.EmulateReset(), b.scheme(""), chromedp.EmulateViewport(1280, 900), chromedp.Sleep(300*time.Millisecond)) // a click during the change would meet the bar of the phone
 }
 
 // axe is the rules of WCAG as code; see testdata/axe.
