@@ -400,7 +400,7 @@ func TestTheEndOfTheServerIsSaid(t *testing.T) {
 	}
 }
 
-// Ten thousand clients in the test's own process: what is measured is an upper bound of the server's memory.
+// Many clients in the test's own process; the ten thousand of another one are in TestBenchGateway.
 func TestManyClients(t *testing.T) {
 	n := 500
 	if testing.Short() {
@@ -417,6 +417,7 @@ func TestManyClients(t *testing.T) {
 	var all sync.WaitGroup
 	for _, c := range clients {
 		all.Go(func() {
+			_ = c.ws.SetReadDeadline(time.Now().Add(time.Minute)) // the first ones connected long ago
 			for {
 				var m map[string]any
 				if c.ws.ReadJSON(&m) != nil {
