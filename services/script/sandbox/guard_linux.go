@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,10 +292,20 @@ func become(order string, argv []string) int {
 		fmt.Fprintf(os.Stderr, "%s cannot be started: %v\n", argv[0], err)
 		return 127
 	}
+	debug.SetTraceback("none") // stderr is the author's
 	var l last
 	if err := json.Unmarshal([]byte(order), &l); err != nil {
 		return fail(err)
 	}
+	home, err := os.Getwd()
+	if err != nil {
+		return fail(err)
+	}
+	if err := errors.Join(closeOnExec(3), restrictFiles(home, l.Network)); err != nil {
+		return fail(err)
+	}
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // syncs and people go first
+	// The limits come last, as our own runtime might need more before it is gone.
 	cpu := uint64(l.Wall/time.Second) + 1
 	for what, most := range map[int]uint64{
 		unix.RLIMIT_NPROC: uint64(l.Processes) + 16, // threads count, and those of the guard do
@@ -305,13 +316,5 @@ func become(order string, argv []string) int {
 			return fail(err)
 		}
 	}
-	home, err := os.Getwd()
-	if err != nil {
-		return fail(err)
-	}
-	if err := errors.Join(closeOnExec(3), restrictFiles(home, l.Network)); err != nil {
-		return fail(err)
-	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // syncs and people go first
 	return fail(syscall.Exec(argv[0], argv, os.Environ()))
 }
