@@ -145,7 +145,16 @@ func (p *Portal) optionalSets(r *http.Request, a *store.Access) (out []optionalS
 	}
 	for _, d := range a.Datasets {
 		if d.Optional {
-			out = append(out, optionalSet{d, a.Enabled[d.Name], k.count[d.Name], k.bytes[d.Name]})
+			set := optionalSet{d, a.Enabled[d.Name], k.count[d.Name], k.bytes[d.Name]}
+			if a.Partial[d.Name] { // of what was granted by table nothing else is told, not even how much there is
+				set.Tables, set.Bytes = 0, 0
+				for _, t := range k.tables {
+					if t.Dataset == d.Name && a.MayRead(t.Table) {
+						set.Tables, set.Bytes = set.Tables+1, set.Bytes+t.Bytes
+					}
+				}
+			}
+			out = append(out, set)
 		}
 	}
 	return out, nil
