@@ -46,8 +46,12 @@ func dialDesktop(at, token, last string) (*websocket.Conn, error) {
 		auth["last_id"] = last
 	}
 	var first struct{ Type, Message string }
-	if err := ws.WriteJSON(auth); err == nil {
+	if err = ws.WriteJSON(auth); err == nil {
 		err = ws.ReadJSON(&first)
+	}
+	if err != nil {
+		ws.Close()
+		return nil, err
 	}
 	if first.Type != "auth_ok" {
 		ws.Close()
