@@ -72,15 +72,45 @@ func (d *declarations) Declared(_ context.Context, id string) (portal.Declared, 
 	for _, f := range texts {
 		for _, t := range datadoc.Written(f.path, f.text) {
 			if t.ID == id {
-				out := portal.Declared{Declaration: declarationOf(t), File: f.path, Place: fmt.Sprintf("%s:%d", f.path, t.Line), Seen: stateOf(texts)}
-				if len(t.Columns) > 0 && t.Columns[0].Plain {
-					out.Columns, out.Fixed = nil, "The declaration lists names of columns, which chooses the ones that are read. Write them as maps in "+out.Place+" to declare types and marks."
-				}
-				return out, nil
+				return d.declared(f, t, stateOf(texts)), nil
 			}
 		}
 	}
 	return portal.Declared{}, &store.Error{Code: store.NotFound, Message: "no description file tells of " + id, Hint: "it may have been taken out meanwhile"}
+}
+
+// All gives what is written of every table.
+func (d *declarations) All(_ context.Context) (portal.Described, error) {
+	texts, err := d.texts()
+	if err != nil {
+		return portal.Described{}, err
+	}
+	doc, err := parseAll(texts)
+	if err != nil {
+		return portal.Described{}, &store.Error{Code: store.Invalid, Message: "the description has mistakes: " + strings.ReplaceAll(err.Error(), "\n", "; "), Hint: "correct the file"}
+	}
+	out := portal.Described{Folders: doc.FolderMapping, Seen: stateOf(texts)}
+	resolved := map[string]datadoc.Table{}
+	for _, t := range doc.Tables {
+		resolved[t.ID] = t
+	}
+	for _, f := range texts {
+		for _, t := range datadoc.Written(f.path, f.text) {
+			x := d.declared(f, t, out.Seen)
+			r := resolved[t.ID]
+			x.Name, x.Folder, x.Table = r.Name, r.Folder, r.FullName()
+			out.Tables = append(out.Tables, x)
+		}
+	}
+	return out, nil
+}
+
+func (d *declarations) declared(f describedFile, t datadoc.Table, seen string) portal.Declared {
+	out := portal.Declared{Declaration: declarationOf(t), File: f.path, Place: fmt.Sprintf("%s:%d", f.path, t.Line), Seen: seen}
+	if len(t.Columns) > 0 && t.Columns[0].Plain {
+		out.Columns, out.Fixed = nil, "The declaration lists names of columns, which chooses the ones that are read. Write them as maps in "+out.Place+" to declare types and marks."
+	}
+	return out
 }
 
 func declarationOf(t datadoc.Table) portal.Declaration {
@@ -110,7 +140,7 @@ func (d *declarations) change(c portal.Change) (before describedFile, after []by
 		return before, nil, nil, err
 	}
 	if c.Seen != stateOf(texts) {
-		return before, nil, nil, &store.Error{Code: store.Conflict, Message: "the description was changed by somebody else since you opened this page", Hint: "open it again, and make your change on what is there now"}
+		return before, nil, nil, &store.Error{Code: store.Conflict, Message: "the description was changed by somebody else since you read it", Hint: "read it again, and make your change on what is there now"}
 	}
 	at := 0
 	if !c.New {
@@ -122,9 +152,12 @@ func (d *declarations) change(c portal.Change) (before describedFile, after []by
 		return before, nil, nil, &store.Error{Code: store.NotFound, Message: "no description file tells of " + c.ID, Hint: "it may have been taken out meanwhile"}
 	}
 	before = texts[at]
-	if c.New {
+	switch {
+	case c.New:
 		after, err = d.added(before, c)
-	} else {
+	case c.Gone:
+		after, err = datadoc.Remove(before.path, before.text, c.ID)
+	default:
 		after, err = datadoc.Apply(before.path, before.text, editOf(before, c))
 	}
 	if err != nil {
@@ -190,31 +223,37 @@ func (d *declarations) added(f describedFile, c portal.Change) ([]byte, error) {
 	p := proposal{Bucket: c.Folder, Rows: -1, Table: datadoc.Table{ID: c.ID, Name: c.Name, Folder: c.Folder, Description: c.Description, PrimaryKey: c.PrimaryKey, CSV: datadoc.CSVOptions{Path: c.Path}}}
 	text := strings.TrimRight(string(f.text), "\n") + "\n\n" + describeProposals([]proposal{p}, nil)
 	rest := c
-	rest.New, rest.Columns = false, nil
+	rest.New = false
 	out, err := datadoc.Apply(f.path, []byte(text), editOf(describedFile{f.path, []byte(text)}, rest))
 	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(datadoc.Written(f.path, out), func(t datadoc.Table) bool { return t.ID == c.ID && t.Name == c.Name && t.Folder == c.Folder }) {
+		return nil, errors.New("name and folder are single words of letters, digits, and _ - .") // and bring no further keys along
 	}
 	return out, nil
 }
 
 // Save writes the file and takes it up.
-func (d *declarations) Save(ctx context.Context, actor string, c portal.Change) error {
+func (d *declarations) Save(ctx context.Context, actor string, c portal.Change) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before, after, texts, err := d.change(c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if bytes.Equal(before.text, after) {
-		return nil
+		return c.Seen, nil
 	}
 	action := "table.edit"
-	if c.New {
+	switch {
+	case c.New:
 		action = "table.register"
+	case c.Gone:
+		action = "table.remove"
 	}
 	if err := writeWhole(before.path, after); err != nil {
-		return fmt.Errorf("the description could not be written: %w", err)
+		return "", fmt.Errorf("the description could not be written: %w", err)
 	}
 	var lines []string
 	for _, l := range diffLines(string(before.text), string(after)) {
@@ -223,9 +262,15 @@ func (d *declarations) Save(ctx context.Context, actor string, c portal.Change) 
 		}
 	}
 	if err := d.p.store.Note(ctx, actor, action, c.ID, clip(strings.Join(lines, "\n"), 2000)); err != nil {
-		return err
+		return "", err
 	}
-	return d.take(ctx, texts)
+	if err := d.take(ctx, texts); err != nil {
+		return "", err
+	}
+	if c.Gone {
+		return d.taken, d.p.store.ForgetChoices(ctx, c.ID)
+	}
+	return d.taken, nil
 }
 
 func clip(s string, most int) string {

@@ -41,7 +41,7 @@ func (b *browser) json(method, path string, body any) answer {
 }
 
 func TestWhoIsNobodyIsToldSoInJSON(t *testing.T) {
-	p := open(t, setup{desktop: true})
+	p := open(t, setup{desktop: true, change: func(o *portal.Options) { o.Tables = onPaper() }})
 	stranger, guesser := p.browser(), p.browser()
 	guesser.header.Set("Authorization", "Bearer aida_"+auth.NewSecret())
 	for _, rt := range p.portal.Routes() {

@@ -7,10 +7,13 @@ import "context"
 type Declarations interface {
 	// Declared gives what is written of a table, by its source id.
 	Declared(ctx context.Context, id string) (Declared, error)
+	// All gives what is written of every table.
+	All(ctx context.Context) (Described, error)
 	// Preview tells what a change would do to the file, and does nothing.
 	Preview(ctx context.Context, c Change) (Preview, error)
-	// Save does it, unless the file is not the one that the admin saw. Tables are synced as it says from then on.
-	Save(ctx context.Context, actor string, c Change) error
+	// Save does it, unless the file is not the one that the admin saw. Tables are synced as it says from then on. It gives the
+	// state of the file that came of it.
+	Save(ctx context.Context, actor string, c Change) (seen string, err error)
 	// Discover lists what the source has.
 	Discover(ctx context.Context) ([]Candidate, error)
 }
@@ -41,15 +44,24 @@ type DeclaredColumn struct {
 // Declared is a declaration with where it stands.
 type Declared struct {
 	Declaration
+	Table       string // folder.name, as All finds it with the mapping of folders
 	File, Place string // Place is file and line
 	Seen        string // the state of the file, to be given back with a change
 	Fixed       string // why the columns cannot be changed from here; "" = they can
 }
 
-// Change is what an admin wants a declaration to be. New adds the table, with Path where its file is.
+// Described is the whole description. Names and folders of its tables are what the mapping makes of them.
+type Described struct {
+	Tables  []Declared
+	Folders map[string]string // bucket -> folder
+	Seen    string
+}
+
+// Change is what an admin wants a declaration to be. New adds the table, with Path where its file is; Gone takes it out.
 type Change struct {
 	Declaration
 	New  bool
+	Gone bool
 	Path string
 	Seen string
 }

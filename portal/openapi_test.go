@@ -264,6 +264,7 @@ func TestEachOperationAnswersAsItIsDescribed(t *testing.T) {
 	syncs := &starts{}
 	p := open(t, setup{desktop: true, change: func(o *portal.Options) {
 		o.Syncs, o.Alerting, o.Downloads = syncs, portal.Alerting{Telegram: "bot", Images: images}, downloads
+		o.Tables = onPaper()
 	}})
 	company(t, p)
 	ctx := t.Context()
@@ -334,6 +335,37 @@ func TestEachOperationAnswersAsItIsDescribed(t *testing.T) {
 	a.call(program, "POST", "/api/table-subscriptions", map[string]any{"table_mode": "all", "tables": map[string]bool{}}, http.StatusOK)
 	a.call(program, "GET", "/api/catalog/metrics/x", nil, http.StatusServiceUnavailable)
 	a.call(program, "GET", "/api/v1/files/server", nil, http.StatusNotFound) // this place has no tree; app's scripts download from one
+
+	// What is declared of tables.
+	get("/api/v1/declarations", "/api/v1/declarations?q=orders&limit=1", "/api/v1/declarations/s.orders", "/api/v1/declarations/sales.orders", "/api/v1/discover", "/api/admin/discover-tables", "/api/admin/registry")
+	a.call(program, "GET", "/api/v1/declarations/nothing", nil, http.StatusNotFound)
+	every := map[string]any{"schedule": "every 6h"}
+	wants(t, a.call(program, "PATCH", "/api/v1/declarations/sales.orders?dry_run=true", every, http.StatusOK), http.StatusOK, `"saved":false`, `"version":"1"`, "every 6h")
+	wants(t, a.call(program, "PATCH", "/api/v1/declarations/sales.orders", every, http.StatusOK), http.StatusOK, `"saved":true`, `"version":"2"`)
+	a.call(program, "PATCH", "/api/v1/declarations/sales.orders", map[string]any{"version": "1", "dataset": "hr"}, http.StatusConflict)
+	a.call(program, "PATCH", "/api/v1/declarations/sales.orders", map[string]any{"name": "other"}, http.StatusBadRequest)
+	a.call(program, "PATCH", "/api/v1/declarations/sales.orders?dry_run=perhaps", every, http.StatusBadRequest)
+	wants(t, a.call(program, "GET", "/api/v1/declarations/s.orders", nil, http.StatusOK), http.StatusOK, `"schedule":"every 6h"`, `"description":"Orders"`)
+	a.call(program, "POST", "/api/v1/declarations", map[string]any{"id": "s.orders"}, http.StatusConflict)
+	a.call(program, "POST", "/api/v1/declarations", map[string]any{"id": "nothing"}, http.StatusNotFound)
+	a.call(program, "POST", "/api/v1/declarations", map[string]any{}, http.StatusBadRequest)
+	wants(t, a.call(program, "POST", "/api/v1/declarations", map[string]any{"id": "s.refunds", "version": "2"}, http.StatusOK), http.StatusOK, `"saved":true`, `"version":"3"`)
+	a.call(program, "DELETE", "/api/v1/declarations/s.refunds?version=2", nil, http.StatusConflict)
+	wants(t, a.call(program, "DELETE", "/api/v1/declarations/s.refunds?version=3", nil, http.StatusOK), http.StatusOK, `"saved":true`, `"version":"4"`)
+	a.call(program, "DELETE", "/api/v1/declarations/s.refunds", nil, http.StatusNotFound)
+	// The same under the addresses of before, which tell 400 and 409 apart.
+	wants(t, a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "s.refunds", "primary_key": "id, no", "registered_by": "ada", "version": "4"}, http.StatusOK), http.StatusOK, `{"ok":true,"version":"5"}`)
+	wants(t, a.call(program, "GET", "/api/admin/registry", nil, http.StatusOK), http.StatusOK, `"ok":true,"version":"5"`, `"primary_key":["id","no"]`)
+	a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "s.refunds"}, http.StatusBadRequest)
+	a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "nothing"}, http.StatusBadRequest)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"description": "x", "version": "4"}, http.StatusConflict)
+	a.call(program, "PUT", "/api/admin/registry/nothing", every, http.StatusBadRequest)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"folder": "other"}, http.StatusBadRequest)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"where_filters": []any{map[string]any{"column": "id"}}}, http.StatusBadRequest)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"id": "s.refunds", "description": "Money back", "version": "5"}, http.StatusOK)
+	a.call(program, "DELETE", "/api/admin/registry/s.refunds", map[string]any{"version": "5"}, http.StatusConflict)
+	a.call(program, "DELETE", "/api/admin/registry/s.refunds", nil, http.StatusOK)
+	a.call(program, "DELETE", "/api/admin/registry/s.refunds?version=1", nil, http.StatusBadRequest)
 
 	// Ways in that outlive a token are made in a session.
 	for path, body := range map[string]any{"/api/v1/account/tokens": map[string]any{"name": "x", "scopes": []string{"read"}, "days": 1}, "/api/v1/account/keys": map[string]any{"key": evaKey}} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"aida/portal"
 	"aida/portal/auth"
 	"aida/portal/route"
 	"aida/store"
@@ -14,7 +15,7 @@ import (
 
 // Every route is tried by everybody: who it is for gets an answer of its own, everybody else is turned away.
 func TestEachRouteIsOpenToWhomItSaysAndNobodyElse(t *testing.T) {
-	p := open(t, setup{oidc: true, desktop: true})
+	p := open(t, setup{oidc: true, desktop: true, change: func(o *portal.Options) { o.Tables = onPaper() }})
 	p.issuer.Person.Subject = "nobody"
 	analyst := p.addUser(store.NewUser{Name: "eva", Email: "eva@example.com"})
 	private := p.addUser(store.NewUser{Name: "paul", Email: "paul@example.com", Role: store.PrivateAnalyst})

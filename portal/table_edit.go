@@ -158,7 +158,7 @@ func (p *Portal) settle(w http.ResponseWriter, r *http.Request, c Change, v edit
 		v.Preview = &preview
 		return p.showEdit(w, r, http.StatusOK, v)
 	}
-	if err := p.o.Tables.Save(ctx, visitorFrom(r).User.Name, c); err != nil {
+	if _, err := p.o.Tables.Save(ctx, visitorFrom(r).User.Name, c); err != nil {
 		return refused(err)
 	}
 	if c.New {

@@ -86,6 +86,19 @@ func (s *Store) SubscribeTables(ctx context.Context, actor, user string, explici
 	})
 }
 
+// ForgetChoices takes a table that is described no more out of everybody's choice, so that nobody carries it unasked when it
+// comes back. A name that another table has stays.
+func (s *Store) ForgetChoices(ctx context.Context, sourceID string) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM table_subscriptions WHERE table_name IN
+			(SELECT name FROM tables WHERE source_id = ?1 AND removed_at <> 0 UNION SELECT folder || '.' || name FROM tables WHERE source_id = ?1 AND removed_at <> 0)
+			AND table_name NOT IN (SELECT name FROM tables WHERE removed_at = 0)`, sourceID); err != nil {
+			return fmt.Errorf("choices of table %s: %w", sourceID, err)
+		}
+		return nil
+	})
+}
+
 // Subscription reads a user's choice.
 func (s *Store) Subscription(ctx context.Context, user string) (Subscription, error) {
 	sub := Subscription{}

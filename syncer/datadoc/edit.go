@@ -43,20 +43,43 @@ func Written(name string, text []byte) []Table {
 
 // Apply changes what a text says of a table and leaves every other byte as it is. What came of it is read again: when
 // anything else than what was asked for would differ, the text is refused, and the file has to be edited by hand.
-func Apply(name string, text []byte, e Edit) (out []byte, err error) {
+func Apply(name string, text []byte, e Edit) ([]byte, error) {
+	return guarded(name, text, e.ID, func(text []byte) ([]byte, error) { return apply(name, text, e) })
+}
+
+// Remove takes a table out of a text. Every other byte stays, also comments between tables; a block that describes nothing
+// else goes as a whole. As with Apply, the text is refused when anything else would differ.
+func Remove(name string, text []byte, id string) ([]byte, error) {
+	return guarded(name, text, id, func(text []byte) ([]byte, error) {
+		want := Written(name, text)
+		i := slices.IndexFunc(want, func(t Table) bool { return t.ID == id })
+		if i < 0 {
+			return nil, fmt.Errorf("%s does not describe table %s", name, id)
+		}
+		want = slices.Delete(want, i, i+1)
+		out := cutTable(text, id)
+		if after := Written(name, out); len(after) != len(want) || len(want) > 0 && !reflect.DeepEqual(withoutPlace(after), withoutPlace(want)) {
+			return nil, byHand(name, id)
+		}
+		return out, nil
+	})
+}
+
+// guarded changes a text in Unix lines, whatever lines it has.
+func guarded(name string, text []byte, id string, change func([]byte) ([]byte, error)) (out []byte, err error) {
 	defer func() { // a parser fault on odd input must not end the program
 		if p := recover(); p != nil {
-			out, err = nil, byHand(name, e.ID)
+			out, err = nil, byHand(name, id)
 		}
 	}()
 	if n := bytes.Count(text, []byte("\r\n")); n > 0 {
 		if n != bytes.Count(text, []byte("\n")) {
 			return nil, fmt.Errorf("%s mixes line ends of Windows and Unix: save it with one kind of them first", name)
 		}
-		out, err := apply(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), e)
+		out, err := change(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")))
 		return bytes.ReplaceAll(out, []byte("\n"), []byte("\r\n")), err
 	}
-	return apply(name, text, e)
+	return change(text)
 }
 
 func byHand(name, id string) error {

@@ -108,6 +108,37 @@ func TestAnEditThatCannotBeMadeIsRefused(t *testing.T) {
 	}
 }
 
+// A table that is taken out takes its own lines along, and its block when it was alone there.
+func TestRemovingATableChangesNoOtherByte(t *testing.T) {
+	cut := func(from, to string) string {
+		a := strings.Index(garage, from)
+		return garage[:a] + garage[a+strings.Index(garage[a:], to):]
+	}
+	alone := "\n```yaml\ntables:\n  - id: in.c-shop.doors\n    name: doors\n    description: Doors\n    primary_key: id\n    sync_strategy: full_refresh\n```\n"
+	mapped := strings.Replace(alone, "tables:", "folder_mapping: {x: y}\ntables:", 1)
+	for id, c := range map[string]struct{ text, want string }{
+		"in.c-shop.cars":   {garage, cut("  - id: in.c-shop.cars", "  - id: in.c-shop.wheels")},
+		"in.c-shop.wheels": {garage, cut("  - id: in.c-shop.wheels", "  - {id: in.c-shop.seats")},
+		"in.c-shop.seats":  {garage, cut("  - {id: in.c-shop.seats", "```\n\nThe end")},
+		"in.c-shop.doors":  {garage + alone, garage},
+	} {
+		for _, eol := range []string{"\n", "\r\n"} {
+			got, err := Remove("d.md", []byte(strings.ReplaceAll(c.text, "\n", eol)), id)
+			if err != nil || string(got) != strings.ReplaceAll(c.want, "\n", eol) {
+				t.Errorf("%s: %v\n%s", id, err, got)
+			}
+		}
+	}
+	if got, err := Remove("d.md", []byte(garage+mapped), "in.c-shop.doors"); err != nil || string(got) != garage+"\n```yaml\nfolder_mapping: {x: y}\n```\n" {
+		t.Errorf("%v\n%s", err, got)
+	}
+	for name, text := range map[string]string{"does not describe": garage, "by hand": "```yaml\ntables: [{id: a.b, name: b}, {id: a.c, name: c}]\n```\n"} {
+		if got, err := Remove("d.md", []byte(text), "a.b"); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v\n%s", name, err, got)
+		}
+	}
+}
+
 // Every table of the shipped descriptions takes every edit, and comes back byte for byte when it is undone.
 func TestEditsOfTheShippedDescriptionsCanBeUndone(t *testing.T) {
 	for _, file := range []string{"../../assets/sample/data_description.md", "../../config/examples/data_description.md"} {
@@ -116,6 +147,9 @@ func TestEditsOfTheShippedDescriptionsCanBeUndone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, table := range Written(filepath.Base(file), text) {
+			if left, err := Remove("d.md", text, table.ID); err != nil || len(left) >= len(text) {
+				t.Errorf("%s, %s cannot be removed: %v", file, table.ID, err)
+			}
 			there, err := Apply("d.md", text, Edit{ID: table.ID, Keys: []KeyEdit{{"schedule", []string{"every 7h"}}}, Columns: []ColumnEdit{{Name: "brand_new", Type: "int64", Description: "a \"b\" # c"}}})
 			if err != nil {
 				if len(table.Columns) > 0 && table.Columns[0].Plain {

@@ -18,14 +18,25 @@ type mapping struct {
 }
 
 // findTable gives the map that describes a table.
-func findTable(block []byte, id string) (found ast.Node) {
+func findTable(block []byte, id string) ast.Node { return placeOf(block, id).item }
+
+// place is where a table stands in a block: the keys of the block, the list of tables, and the table in it.
+type place struct {
+	keys []*ast.MappingValueNode
+	pair *ast.MappingValueNode
+	list *ast.SequenceNode
+	item ast.Node // nil = it is not in the block
+}
+
+func placeOf(block []byte, id string) (found place) {
 	defer func() { _ = recover() }() // a parser fault on odd input finds nothing
 	f, err := parser.ParseBytes(block, 0)
 	if err != nil {
-		return nil
+		return place{}
 	}
 	for _, doc := range f.Docs {
-		for _, pair := range pairsOf(doc.Body) {
+		keys := pairsOf(doc.Body)
+		for _, pair := range keys {
 			list, ok := pair.Value.(*ast.SequenceNode)
 			if keyOf(pair) != "tables" || !ok {
 				continue
@@ -33,13 +44,61 @@ func findTable(block []byte, id string) (found ast.Node) {
 			for _, item := range list.Values {
 				for _, p := range pairsOf(item) {
 					if keyOf(p) == "id" && scalarOf(p.Value) == id {
-						return item
+						return place{keys, pair, list, item}
 					}
 				}
 			}
 		}
 	}
-	return nil
+	return place{}
+}
+
+// cutTable takes the entry of a table out, with its list or its block when nothing else is in there.
+func cutTable(text []byte, id string) []byte {
+	mark := 0
+	if bytes.HasPrefix(text, []byte("\uFEFF")) {
+		mark = len("\uFEFF")
+	}
+	for _, m := range fence.FindAllSubmatchIndex(text[mark:], -1) {
+		from, to := mark+m[2], mark+m[3]
+		block := text[from:to]
+		at := placeOf(block, id)
+		switch {
+		case at.item == nil:
+			continue
+		case len(at.list.Values) == 1 && len(at.keys) == 1:
+			first, last := mark+m[0], endOfLine(text, mark+m[1])
+			if bytes.HasSuffix(text[:first], []byte("\n\n")) && (last == len(text) || text[last] == '\n') {
+				first-- // one of the empty lines around it is enough
+			}
+			return slices.Concat(text[:first], text[last:])
+		case len(at.list.Values) == 1:
+			s := mapping{block, at.item}.span(at.pair)
+			return slices.Concat(text[:from+startOfLine(block, s.key)], text[from+s.last:])
+		}
+		key := offset(block, pairsOf(at.item)[0].Key.GetToken())
+		first := startOfLine(block, key)
+		dash := bytes.IndexByte(block[first:key], '-')
+		if dash < 0 || len(bytes.TrimSpace(block[first:first+dash])) > 0 {
+			return text // the dash stands on another line
+		}
+		last := endOfLine(block, key)
+		for next := last; next < len(block); {
+			line := block[next:endOfLine(block, next)]
+			next += len(line)
+			trimmed := bytes.TrimLeft(line, " ")
+			depth := len(line) - len(trimmed)
+			switch {
+			case len(bytes.TrimSpace(line)) == 0:
+			case depth > dash:
+				last = next
+			case trimmed[0] != '#':
+				return slices.Concat(text[:from+first], text[from+last:])
+			}
+		}
+		return slices.Concat(text[:from+first], text[from+last:])
+	}
+	return text
 }
 
 func pairsOf(n ast.Node) []*ast.MappingValueNode {
