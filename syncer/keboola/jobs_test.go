@@ -45,10 +45,14 @@ func cutShort(t *testing.T, stack *keboolatest.Server, src *keboola.Source, r so
 	if _, err := res.Data.WriteParquet(ctx, &columnartest.Memory{}, columnar.Options{}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("it was not cut short: %v", err)
 	}
+	stack.FinishJobs(2)
 }
 
+// unfinished is more looks at a job than a run takes before it is cut short.
+const unfinished = 1 << 20
+
 func TestAnExportThatARunLeftUnderWayIsTakenUp(t *testing.T) {
-	stack := keboolatest.New(t, keboolatest.Options{Polls: 50})
+	stack := keboolatest.New(t, keboolatest.Options{Polls: unfinished})
 	stack.Put(plain(), numbered(3, "x"))
 	src, jobs := open(t, stack, keboola.Options{}), noted{}
 	cutShort(t, stack, src, source.Request{Jobs: jobs})
@@ -77,7 +81,7 @@ func TestAnExportOfAnotherStateOrThatIsGoneIsBegunAnew(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			stack := keboolatest.New(t, keboolatest.Options{Polls: 8})
+			stack := keboolatest.New(t, keboolatest.Options{Polls: unfinished})
 			stack.Put(plain(), numbered(3, "x"))
 			src, jobs := open(t, stack, keboola.Options{}), noted{}
 			cutShort(t, stack, src, source.Request{Jobs: jobs})
