@@ -229,7 +229,7 @@ func (d *declarations) added(f describedFile, c portal.Change) ([]byte, error) {
 		return nil, err
 	}
 	if !slices.ContainsFunc(datadoc.Written(f.path, out), func(t datadoc.Table) bool { return t.ID == c.ID && t.Name == c.Name && t.Folder == c.Folder }) {
-		return nil, errors.New("name and folder are single words of letters, digits, and _ - .") // and bring no further keys along
+		return nil, errors.New("name and folder are single words of letters, digits, dots, dashes and underscores") // and bring no further keys along
 	}
 	return out, nil
 }
