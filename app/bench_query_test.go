@@ -21,7 +21,7 @@ func TestBenchQuery(t *testing.T) {
 	configure(t, work, "query", "orders.csv", `columns: [{name: amount, type: "decimal(18,2)"}]`)
 	aidaSync(t, work, "query")
 	dir := filepath.Join(work, "query")
-	files := filepath.Join(filepath.Dir(lakeFile(t, work, "query")), "*.parquet")
+	files := lakeFiles(t, work, "query")
 	for _, q := range []struct{ name, where string }{{"a third passes", "kind = 'web'"}, {"all pass", "quantity >= 0"}, {"a range of days", "day >= '2021-01-01' AND day < '2021-02-01'"}} {
 		sql := "SELECT count(*), CAST(round(sum(amount) * 100) AS BIGINT) FROM %s WHERE " + q.where
 		run := func() *exec.Cmd {
