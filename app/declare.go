@@ -221,6 +221,15 @@ func (d *declarations) added(f describedFile, c portal.Change) ([]byte, error) {
 		return nil, errors.New("primary_key needs a value: the column, or columns with commas between, that tell rows apart")
 	}
 	p := proposal{Bucket: c.Folder, Rows: -1, Table: datadoc.Table{ID: c.ID, Name: c.Name, Folder: c.Folder, Description: c.Description, PrimaryKey: c.PrimaryKey, CSV: datadoc.CSVOptions{Path: c.Path}}}
+	if c.Path != "" {
+		files, err := csvSource(d.p.cfg.DataSource.CSV)
+		if err != nil {
+			return nil, err
+		}
+		if f, err := files.Look(c.Path); err == nil { // else the sync will say what is wrong with the file
+			p.CSV = f.Format
+		}
+	}
 	text := strings.TrimRight(string(f.text), "\n") + "\n\n" + describeProposals([]proposal{p}, nil)
 	rest := c
 	rest.New = false
@@ -322,16 +331,14 @@ func (d *declarations) Discover(ctx context.Context) ([]portal.Candidate, error)
 	if err != nil {
 		return nil, err
 	}
-	known, files := map[string]bool{}, map[string]bool{}
+	var written []datadoc.Table
 	for _, f := range texts {
-		for _, t := range datadoc.Written(f.path, f.text) {
-			known[t.ID], files[t.CSV.Path] = true, true
-		}
+		written = append(written, datadoc.Written(f.path, f.text)...)
 	}
 	var out []portal.Candidate
 	for _, p := range found {
 		out = append(out, portal.Candidate{ID: p.ID, Bucket: p.Bucket, Name: p.Name, Folder: cmp.Or(p.Folder, p.Bucket), Description: p.Description, Path: p.CSV.Path, PrimaryKey: p.PrimaryKey,
-			Rows: p.Rows, Columns: len(p.Columns), Described: known[p.ID] || p.CSV.Path != "" && files[p.CSV.Path]})
+			Rows: p.Rows, Columns: len(p.Columns), Described: slices.ContainsFunc(written, p.is)})
 	}
 	return out, nil
 }

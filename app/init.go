@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -167,8 +166,11 @@ data_source:
 		}
 		c.say("Wrote %s.", p)
 	}
-	if !slices.ContainsFunc(set.tables, func(p proposal) bool { return len(p.PrimaryKey) > 0 }) {
+	if withoutKey(set.tables) == len(set.tables) {
 		c.say("%s: describe your tables in %s.", set.none, filepath.Join(dir, "data_description.md"))
+	}
+	if n := withoutKey(set.tables); n > 0 {
+		c.say("%d of %d tables have no primary key that could be found and are commented out: name the columns that tell their rows apart.", n, len(set.tables))
 	}
 	c.say("\nNext:\n  look through %s (names, primary keys, types)\n  aida sync\n  aida analyst add NAME \"$(cat key.pub)\"\n  aida serve", filepath.Join(dir, "data_description.md"))
 	return nil

@@ -3,17 +3,16 @@ package app
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
 	"aida/config"
+	"aida/syncer/csv"
 	"aida/syncer/datadoc"
 	"aida/syncer/keboola"
 
@@ -44,12 +43,12 @@ func (c *cli) setUpSource(ctx context.Context, in *bufio.Reader, a answers) (*so
 	if err != nil {
 		return nil, err
 	}
-	tables, err := proposeFiles(root)
+	tables, err := c.proposeFiles(config.CSV{Root: root})
 	if err != nil {
 		return nil, err
 	}
 	return &sourceSetup{yaml: "  type: csv\n  csv:\n    root: " + strconv.Quote(root) + "\n", tables: tables,
-		note: "Check each primary key: the first column was taken.", none: "No CSV file was found in " + root}, nil
+		note: "Check each primary key: it was guessed from names and from the first rows.", none: "No CSV file was found in " + root}, nil
 }
 
 // setUpKeboola asks for the token, shows whose it is, and lists the project's tables.
@@ -96,52 +95,45 @@ func (c *cli) keboolaToken(in *bufio.Reader) (config.Secret, error) {
 
 var unsafe = regexp.MustCompile(`[^a-z0-9_]+`)
 
-// proposeFiles proposes a table for each CSV file of a folder, down to one level of folders.
-func proposeFiles(root string) ([]proposal, error) {
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%s is not a folder: make it, or give another one with --csv-root", root)
+// proposeFiles proposes a table for each CSV file, or set of files, of a folder and of the folders in it.
+func (c *cli) proposeFiles(files config.CSV) ([]proposal, error) {
+	if info, err := os.Stat(files.Root); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder: make it, or give another one with --csv-root", files.Root)
+	}
+	src, err := csvSource(files)
+	if err != nil {
+		return nil, err
+	}
+	found, skipped, err := src.Discover()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range skipped {
+		c.say("%s was passed over: %s.", s.File, s.Reason)
 	}
 	var out []proposal
-	seen := map[string]bool{}
-	for _, pattern := range []string{"*.csv", "*/*.csv"} {
-		paths, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			return nil, err
+	seen := map[string]string{}
+	for _, f := range found {
+		t := datadoc.Table{Folder: "data", CSV: f.Format, PrimaryKey: f.PrimaryKey, Description: "Rows of " + f.Format.Path}
+		if dir := path.Dir(f.Format.Path); dir != "." {
+			t.Folder = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(dir), "_"), "_")
 		}
-		slices.Sort(paths)
-		for _, p := range paths {
-			rel, err := filepath.Rel(root, p)
-			if err != nil {
-				return nil, err
-			}
-			t := datadoc.Table{Folder: "data", CSV: datadoc.CSVOptions{Path: filepath.ToSlash(rel)}}
-			if dir := filepath.Dir(rel); dir != "." {
-				t.Folder = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(dir), "_"), "_")
-			}
-			t.Name = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(strings.TrimSuffix(filepath.Base(rel), ".csv")), "_"), "_")
-			if t.ID = t.Folder + "." + t.Name; t.Name == "" || t.Folder == "" || seen[t.ID] {
-				continue
-			}
-			seen[t.ID] = true
-			if t.PrimaryKey, err = firstColumn(p); err != nil {
-				continue // not CSV that can be read: the admin describes it by hand
-			}
-			t.Description = "Rows of " + t.CSV.Path
-			out = append(out, proposal{Table: t, Bucket: t.Folder, Rows: -1})
+		t.Name = strings.Trim(unsafe.ReplaceAllString(strings.ToLower(csv.Stem(f.Format.Path)), "_"), "_")
+		t.ID = t.Folder + "." + t.Name
+		if t.Name == "" || t.Folder == "" {
+			c.say("%s was passed over: no name for a table can be made of it.", f.Format.Path)
+			continue
 		}
+		if other := seen[t.ID]; other != "" {
+			c.say("%s was passed over: %s is the table %s already.", f.Format.Path, other, t.ID)
+			continue
+		}
+		seen[t.ID] = f.Format.Path
+		p := proposal{Table: t, Bucket: t.Folder, Rows: -1}
+		for _, name := range f.Columns {
+			p.Columns = append(p.Columns, datadoc.Column{Name: name})
+		}
+		out = append(out, p)
 	}
 	return out, nil
-}
-
-func firstColumn(path string) ([]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	row, err := csv.NewReader(io.LimitReader(f, 1<<20)).Read()
-	if err != nil {
-		return nil, err
-	}
-	return []string{strings.TrimPrefix(row[0], "\uFEFF")}, nil
 }

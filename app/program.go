@@ -80,12 +80,15 @@ func (p *program) close() error {
 	return err
 }
 
-// connectors is the one list of connectors.
-func connectors(cfg *config.Config, log *slog.Logger) (map[string]source.Source, error) {
-	c := cfg.DataSource.CSV
-	files, err := csv.New(csv.Options{Root: c.Root, OnBadRow: c.OnBadRow, Format: datadoc.CSVOptions{
+func csvSource(c config.CSV) (*csv.Source, error) {
+	return csv.New(csv.Options{Root: c.Root, OnBadRow: c.OnBadRow, Format: datadoc.CSVOptions{
 		Delimiter: c.Delimiter, Quote: c.Quote, Header: c.Header, Encoding: c.Encoding, NullValues: c.NullValues, Decimal: c.Decimal,
 		DateFormat: c.DateFormat, TimestampFormat: c.TimestampFormat}})
+}
+
+// connectors is the one list of connectors.
+func connectors(cfg *config.Config, log *slog.Logger) (map[string]source.Source, error) {
+	files, err := csvSource(cfg.DataSource.CSV)
 	if err != nil {
 		return nil, err
 	}

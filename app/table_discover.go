@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,8 +22,9 @@ func discoverCommand(c *cli) *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use: "discover [BUCKET...]", Short: "Describe the tables of the source that are not described yet",
-		Long: "Lists the tables of the Keboola project (or of the named buckets), or the files in the CSV folder, and adds those that\n" +
-			"data_description.md does not have to its end, with keys and descriptions as the source has them. What is there stays as it is.",
+		Long: "Lists the tables of the Keboola project (or of the named buckets), of the BigQuery project, or the files in the CSV folder, and adds\n" +
+			"those that data_description.md does not have to its end, with keys and descriptions as the source has them. What is there stays as it\n" +
+			"is. Of a CSV file delimiter, encoding and key are guessed from its begin; files that differ by a number in their names are one table.",
 		Example: "  aida table discover --dry-run\n  aida table discover in.c-crm",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(c.options())
@@ -73,7 +75,7 @@ func (c *cli) discover(ctx context.Context, cfg *config.Config, buckets []string
 	list := []discovered{}
 	for _, p := range found {
 		d := discovered{ID: p.ID, State: "described", PrimaryKey: p.PrimaryKey, Rows: p.Rows, Columns: len(p.Columns)}
-		if !have.mentions(p.ID) {
+		if !have.mentions(p) {
 			if d.State = "new"; len(p.PrimaryKey) == 0 {
 				d.State = "no primary key"
 			}
@@ -147,7 +149,7 @@ func (c *cli) proposals(ctx context.Context, cfg *config.Config) ([]proposal, er
 		c.say("BigQuery project %s: %d tables and views.", cfg.DataSource.BigQuery.Project, len(tables))
 		return proposeBigQuery(tables), nil
 	case "csv":
-		return proposeFiles(cfg.DataSource.CSV.Root)
+		return c.proposeFiles(cfg.DataSource.CSV)
 	default:
 		return nil, fmt.Errorf("the tables of %s cannot be listed: describe them in data_description.md", kind)
 	}
@@ -231,9 +233,28 @@ func readDescription(configDir string) (*description, error) {
 	return d, nil
 }
 
-// mentions tells whether a table is described, or was proposed before and is still commented out.
-func (d *description) mentions(id string) bool {
-	return slices.ContainsFunc(d.doc.Tables, func(t datadoc.Table) bool { return t.ID == id }) || strings.Contains(d.text, "id: "+id+"\n")
+// mentions tells whether a table is described, by its id or by its files, or was proposed before and is still commented out.
+func (d *description) mentions(p proposal) bool {
+	return slices.ContainsFunc(d.doc.Tables, p.is) || strings.Contains(d.text, "id: "+p.ID+"\n")
+}
+
+// is tells whether a described table is the one that is proposed.
+func (p proposal) is(t datadoc.Table) bool {
+	if t.ID == p.ID {
+		return true
+	}
+	matched, err := path.Match(p.CSV.Path, t.CSV.Path)
+	return err == nil && matched && t.CSV.Path != ""
+}
+
+// withoutKey counts tables for which no key was found.
+func withoutKey(tables []proposal) (n int) {
+	for _, p := range tables {
+		if len(p.PrimaryKey) == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // add writes tables to the end of the file, all or none.
@@ -243,7 +264,7 @@ func (d *description) add(tables []proposal) error {
 		text = "# Tables\n\nText outside of the yaml blocks is for people. Look through names, keys and strategies.\n"
 	}
 	text = strings.TrimRight(text, "\n") + "\n\n" + describeProposals(tables, d.doc.FolderMapping)
-	if _, err := datadoc.Parse(d.file, []byte(text)); err != nil && slices.ContainsFunc(tables, func(p proposal) bool { return len(p.PrimaryKey) > 0 }) {
+	if _, err := datadoc.Parse(d.file, []byte(text)); err != nil && withoutKey(tables) < len(tables) {
 		return fmt.Errorf("the tables were not added: %w", err)
 	}
 	return writeWhole(d.file, []byte(text))
@@ -261,7 +282,7 @@ func describeProposals(tables []proposal, mapped map[string]string) string {
 			b.WriteString(entry)
 			continue
 		}
-		b.WriteString("  # The next table has no primary key at its source: name the columns that tell rows apart, and take the # away.\n")
+		b.WriteString("  # The next table has no primary key that could be found: name the columns that tell its rows apart, and take the # away.\n")
 		for line := range strings.Lines(entry) {
 			b.WriteString("  # " + strings.TrimPrefix(line, "  "))
 		}
@@ -302,7 +323,13 @@ func describeProposal(p proposal) string {
 		fmt.Fprintf(&b, "    folder: %s\n", p.Folder)
 	}
 	if p.CSV.Path != "" {
-		fmt.Fprintf(&b, "    csv: {path: %s}\n", strconv.Quote(p.CSV.Path))
+		fmt.Fprintf(&b, "    csv: {path: %s", strconv.Quote(p.CSV.Path))
+		for _, k := range [][2]string{{"delimiter", p.CSV.Delimiter}, {"encoding", p.CSV.Encoding}, {"decimal", p.CSV.Decimal}} {
+			if k[1] != "" {
+				fmt.Fprintf(&b, ", %s: %s", k[0], strconv.Quote(k[1]))
+			}
+		}
+		b.WriteString("}\n")
 	}
 	var columns []string
 	for _, c := range p.Columns {
