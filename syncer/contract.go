@@ -141,10 +141,8 @@ func nameBefore(doc datadoc.Table, has []columnar.Column, d datadoc.Column) stri
 // agree decides which columns the table has from here on. whole tells that the rows that came are all of the table. What
 // differs is noted on the run, with a record that shows it; what the contract refuses is an error.
 func (c *content) agree(ctx context.Context, d *delta, whole bool, row *store.RunTable) error {
-	for _, k := range c.doc.PrimaryKey {
-		if _, ok := columnNamed(d.columns, k); !ok && c.doc.Strategy != "full_refresh" {
-			return fmt.Errorf("table %s: primary_key: column %s is not among the columns that came (%s)", row.Table, k, names(d.columns))
-		}
+	if err := c.keyed(d, row); err != nil {
+		return err
 	}
 	for key, name := range map[string]string{"delete_column": c.doc.DeleteColumn, "partition_by": c.doc.PartitionBy} {
 		if _, ok := columnNamed(d.columns, name); !ok && name != "" && c.doc.Strategy != "full_refresh" {
@@ -193,6 +191,22 @@ func (c *content) agree(ctx context.Context, d *delta, whole bool, row *store.Ru
 			row.Warnings = append(row.Warnings, fmt.Sprintf("column %[1]s seems to be named %[2]s now: the rows of before have their values in %[1]s and none in %[2]s; "+
 				"to move them over, write renamed_from: %[1]s at column %[2]s in data_description.md", ch.From, ch.Column))
 		}
+	}
+	return nil
+}
+
+// keyed refuses rows without the columns that tell them apart, whatever the contract is: nobody could use them as before. A full
+// refresh of a table that never had such a column needs none, so that is only told.
+func (c *content) keyed(d *delta, row *store.RunTable) error {
+	for _, k := range c.doc.PrimaryKey {
+		if _, came := columnNamed(d.columns, k); came {
+			continue
+		}
+		text := fmt.Sprintf("primary_key: column %s is not among the columns that came (%s)", k, names(d.columns))
+		if _, had := columnNamed(c.columns, k); had || c.doc.Strategy != "full_refresh" {
+			return fmt.Errorf("table %s: %s: put the source right, or correct primary_key in data_description.md", row.Table, text)
+		}
+		row.Warnings = append(row.Warnings, text+": correct it in data_description.md")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -177,4 +178,49 @@ func TestAGuessedRenameSaysHowToMoveTheValues(t *testing.T) {
 	if len(row.Warnings) != 1 || !strings.Contains(row.Warnings[0], "to move them over, write renamed_from: n at column number in data_description.md") {
 		t.Error(row.Warnings)
 	}
+}
+
+// TestATableThatLosesItsKeyStaysAsItIs holds for each strategy and each contract.
+func TestATableThatLosesItsKeyStaysAsItIs(t *testing.T) {
+	for name, keys := range map[string]string{
+		"full refresh":           "primary_key: id, sync_strategy: full_refresh",
+		"full refresh, two keys": "primary_key: [n, id], sync_strategy: full_refresh",
+		"incremental":            incremental,
+		"incremental, by value":  incremental + ", partition_by: v, partition_granularity: value",
+		"partitioned":            "primary_key: id, sync_strategy: partitioned, partition_by: v, partition_granularity: value",
+		"read in steps":          incremental + ", max_history_days: 90, initial_load_chunk_days: 30",
+		"keys are compared":      incremental + ", reconcile_every: 1ns",
+	} {
+		for _, contract := range []string{"", ", schema: evolve", ", schema: freeze", ", schema: quarantine"} {
+			t.Run(name+contract, func(t *testing.T) {
+				h, s := drift(t, keys+contract, []string{"ident int64", "n int64", "v string"}, "9", "1", "x")
+				before := h.files()
+				words := "primary_key: column id is not among the columns that came (ident, n, v): put the source right, or correct primary_key in data_description.md"
+				h.fails(words)
+				report := h.run(syncer.Request{Full: true})
+				if row := report.Tables[0]; report.Published || row.Outcome != store.Failed || !strings.Contains(row.Reason, words) {
+					t.Errorf("read whole: %+v", report)
+				}
+				if after := h.files(); !maps.EqualFunc(before, after, func(a, b store.File) bool { return a.ID == b.ID }) {
+					t.Errorf("the files were %v, now %v", before, after)
+				}
+				s.retype("id int64", "n int64", "v string")
+				h.okay(syncer.Request{})
+				if rows, _ := h.content(); len(rows) != 4 {
+					t.Errorf("with the key again: %q", rows)
+				}
+			})
+		}
+	}
+}
+
+func TestATableReadWholeThatNeverHadItsKeyIsToldSo(t *testing.T) {
+	s := newSimulated("id int64", "v string")
+	s.set("1", "x")
+	h := simHouse(t, s, "primary_key: ident, sync_strategy: full_refresh")
+	row := h.okay(syncer.Request{})
+	if len(row.Warnings) != 1 || row.Warnings[0] != "primary_key: column ident is not among the columns that came (id, v): correct it in data_description.md" {
+		t.Error(row.Warnings)
+	}
+	h.wants(s)
 }
