@@ -109,6 +109,16 @@ func (s *Store) RaiseAlert(ctx context.Context, r Raise) (*Alert, error) {
 	return out, err
 }
 
+// OpenConditions names the conditions of a source that fired and have not recovered, by their Dedupe.
+func (s *Store) OpenConditions(ctx context.Context, source string) (map[string]bool, error) {
+	list, err := collect(ctx, s.r, scanText, `SELECT dedupe FROM conditions WHERE source = ? AND open`, source)
+	out := make(map[string]bool, len(list))
+	for _, d := range list {
+		out[d] = true
+	}
+	return out, err
+}
+
 func (r Raise) check() error {
 	if r.Source == "" || r.Dedupe == "" || strings.TrimSpace(r.Title+r.Message) == "" && !r.Silent {
 		return refuse(Invalid, "give source, dedupe and a title or a message", "an alert is incomplete")

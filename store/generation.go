@@ -130,13 +130,13 @@ func (s *Store) Publish(ctx context.Context, runID int64, note string, changes [
 
 // Unchanged notes that a table's source was read and had nothing new.
 func (s *Store) Unchanged(ctx context.Context, tableID int64) error {
-	return s.write(ctx, func(tx *sql.Tx) error { return s.unchanged(ctx, tx, tableID) })
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, setSynced, nanos(s.now()), tableID)
+		return err
+	})
 }
 
-func (s *Store) unchanged(ctx context.Context, tx *sql.Tx, tableID int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE tables SET synced_at = ? WHERE id = ?`, nanos(s.now()), tableID)
-	return err
-}
+const setSynced = `UPDATE tables SET synced_at = ? WHERE id = ?`
 
 func difference(ctx context.Context, tx *sql.Tx, c Change) (drop []int64, add []File, err error) {
 	have, err := collect(ctx, tx, scanFile(), fileQuery+` WHERE table_id = ? AND valid_to IS NULL`, c.TableID)
@@ -373,7 +373,7 @@ func (s *Store) snapshotAt(ctx context.Context, generation int64) (*Snapshot, er
 
 // TableFiles lists a table's files in the newest generation.
 func (s *Store) TableFiles(ctx context.Context, tableID int64) ([]File, error) {
-	return collect(ctx, s.r, scanFile(), fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)
+	return collect(ctx, s.often, scanFile(), fileQuery+` WHERE table_id = ? AND valid_to IS NULL ORDER BY logical`, tableID)
 }
 
 const fileQuery = `SELECT files.id, table_id, logical, physical, size, rows, hash, mtime, schema, partition, key_low, key_high FROM files`
@@ -399,6 +399,11 @@ func scanFile() func(*sql.Rows) (File, error) {
 		f.Schema = known
 		return f, nil
 	}
+}
+
+func scanText(rows *sql.Rows) (string, error) {
+	var v string
+	return v, rows.Scan(&v)
 }
 
 func scanID(rows *sql.Rows) (int64, error) {

@@ -18,7 +18,7 @@ type Journal struct {
 
 // Journal reads a table's journal.
 func (s *Store) Journal(ctx context.Context, tableID int64) (Journal, error) {
-	return journalAt(ctx, s.r, tableID, 1<<62)
+	return journalAt(ctx, s.often, tableID, 1<<62)
 }
 
 func journalAt(ctx context.Context, q querier, tableID, generation int64) (Journal, error) {

@@ -6,6 +6,16 @@ import (
 	"fmt"
 )
 
+// PausedTables names the tables that are kept out of runs, by source id.
+func (s *Store) PausedTables(ctx context.Context) (map[string]bool, error) {
+	ids, err := collect(ctx, s.r, scanText, `SELECT source_id FROM tables WHERE paused_at <> 0 AND removed_at = 0`)
+	out := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		out[id] = true
+	}
+	return out, err
+}
+
 // PauseTable keeps a table out of scheduled runs and of runs over all tables, or lets it in again. A sync that names the
 // table still runs. Its rows stay as they are, and age.
 func (s *Store) PauseTable(ctx context.Context, actor, name string, pause bool) error {

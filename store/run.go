@@ -95,7 +95,11 @@ func (s *Store) StartRun(ctx context.Context, trigger, owner string) (int64, err
 	return res.LastInsertId()
 }
 
-func (t RunTable) record(ctx context.Context, tx *sql.Tx) error {
+const putRunTable = `INSERT OR REPLACE INTO run_tables
+	(run_id, table_id, outcome, reason, rows, bytes, quarantined, warnings, generation, data_time, started_at, duration, strategy, schema_changes)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+func (t RunTable) record(ctx context.Context, put *sql.Stmt) error {
 	warnings, err := json.Marshal(append([]string{}, t.Warnings...))
 	if err != nil {
 		return err
@@ -104,9 +108,7 @@ func (t RunTable) record(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO run_tables
-		(run_id, table_id, outcome, reason, rows, bytes, quarantined, warnings, generation, data_time, started_at, duration, strategy, schema_changes)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.RunID, t.TableID, t.Outcome, t.Reason, t.Rows, t.Bytes, t.Quarantined,
+	if _, err := put.ExecContext(ctx, t.RunID, t.TableID, t.Outcome, t.Reason, t.Rows, t.Bytes, t.Quarantined,
 		string(warnings), t.Generation, nanos(t.DataTime), nanos(t.StartedAt), int64(t.Duration), t.Strategy, string(changes)); err != nil {
 		return fmt.Errorf("run %d table %s: %w", t.RunID, t.Table, err)
 	}
@@ -119,14 +121,25 @@ func (t RunTable) record(ctx context.Context, tx *sql.Tx) error {
 func (s *Store) FinishRun(ctx context.Context, runID int64, tables []RunTable, interrupted bool) (Outcome, error) {
 	outcome := Interrupted
 	err := s.write(ctx, func(tx *sql.Tx) error {
+		put, err := tx.PrepareContext(ctx, putRunTable)
+		if err != nil {
+			return fmt.Errorf("finish run: %w", err)
+		}
+		defer put.Close()
+		fresh, err := tx.PrepareContext(ctx, setSynced)
+		if err != nil {
+			return fmt.Errorf("finish run: %w", err)
+		}
+		defer fresh.Close()
 		for _, t := range tables {
-			if err := t.record(ctx, tx); err != nil {
+			if err := t.record(ctx, put); err != nil {
 				return err
 			}
-			if t.Outcome == Unchanged {
-				if err := s.unchanged(ctx, tx, t.TableID); err != nil {
-					return err
-				}
+			if t.Outcome != Unchanged {
+				continue
+			}
+			if _, err := fresh.ExecContext(ctx, nanos(s.now()), t.TableID); err != nil {
+				return fmt.Errorf("finish run: %w", err)
 			}
 		}
 		var all, failed int
@@ -143,7 +156,7 @@ func (s *Store) FinishRun(ctx context.Context, runID int64, tables []RunTable, i
 				outcome = Partial
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET finished_at = ?, outcome = ? WHERE id = ?`, nanos(s.now()), outcome, runID)
+		_, err = tx.ExecContext(ctx, `UPDATE runs SET finished_at = ?, outcome = ? WHERE id = ?`, nanos(s.now()), outcome, runID)
 		return err
 	})
 	return outcome, err

@@ -12,23 +12,35 @@ import (
 func (s *Store) Lease(ctx context.Context, owner string, names []string, ttl time.Duration, alive func(owner string) bool) (taken []string, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		taken = nil
-		for _, name := range names {
-			held, err := collect(ctx, tx, func(rows *sql.Rows) (lease, error) {
-				var l lease
-				return l, rows.Scan(&l.owner, &l.until)
-			}, `SELECT owner, until FROM leases WHERE name = ?`, name)
-			if err != nil {
-				return err
+		held, err := collect(ctx, tx, func(rows *sql.Rows) (lease, error) {
+			var l lease
+			return l, rows.Scan(&l.name, &l.owner, &l.until)
+		}, `SELECT name, owner, until FROM leases WHERE owner <> ? AND until > ?`, owner, nanos(s.now()))
+		if err != nil {
+			return err
+		}
+		others, living := map[string]bool{}, map[string]bool{}
+		for _, l := range held {
+			if _, asked := living[l.owner]; !asked {
+				living[l.owner] = alive(l.owner)
 			}
-			if len(held) > 0 && held[0].owner != owner && held[0].until > nanos(s.now()) && alive(held[0].owner) {
+			others[l.name] = living[l.owner]
+		}
+		for _, name := range names {
+			if others[name] {
 				taken = append(taken, name)
 			}
 		}
 		if len(taken) > 0 {
 			return nil
 		}
+		put, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO leases (name, owner, until) VALUES (?, ?, ?)`)
+		if err != nil {
+			return fmt.Errorf("lease: %w", err)
+		}
+		defer put.Close()
 		for _, name := range names {
-			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO leases (name, owner, until) VALUES (?, ?, ?)`, name, owner, nanos(s.now().Add(ttl))); err != nil {
+			if _, err := put.ExecContext(ctx, name, owner, nanos(s.now().Add(ttl))); err != nil {
 				return fmt.Errorf("lease: %w", err)
 			}
 		}
@@ -38,8 +50,8 @@ func (s *Store) Lease(ctx context.Context, owner string, names []string, ttl tim
 }
 
 type lease struct {
-	owner string
-	until int64
+	name, owner string
+	until       int64
 }
 
 // RenewLeases is the heartbeat: it holds all leases of an owner for longer, and tells how many it still has.
@@ -87,9 +99,13 @@ func (s *Store) Schedule(ctx context.Context) (map[int64]Scheduled, error) {
 // SetSchedule notes how tables' schedules stand now.
 func (s *Store) SetSchedule(ctx context.Context, list []Scheduled) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
+		put, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO schedule (table_id, spec, last_at, failures, retry_at) VALUES (?, ?, ?, ?, ?)`)
+		if err != nil {
+			return fmt.Errorf("schedule: %w", err)
+		}
+		defer put.Close()
 		for _, p := range list {
-			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO schedule (table_id, spec, last_at, failures, retry_at) VALUES (?, ?, ?, ?, ?)`,
-				p.TableID, p.Spec, nanos(p.LastAt), p.Failures, nanos(p.RetryAt)); err != nil {
+			if _, err := put.ExecContext(ctx, p.TableID, p.Spec, nanos(p.LastAt), p.Failures, nanos(p.RetryAt)); err != nil {
 				return fmt.Errorf("schedule: %w", err)
 			}
 		}

@@ -29,6 +29,7 @@ type Options struct {
 // Store is one open database: a single writer and a pool of readers. It is safe for concurrent use.
 type Store struct {
 	w, r   *sql.DB
+	often  *often // r, for what is asked for each table of a run
 	path   string
 	now    func() time.Time
 	pinMax time.Duration
@@ -70,6 +71,7 @@ func open(ctx context.Context, o Options, schema fs.FS) (*Store, error) {
 	}
 	s.r.SetMaxOpenConns(4)
 	s.r.SetMaxIdleConns(4)
+	s.often = &often{db: s.r}
 	return s, nil
 }
 
@@ -138,6 +140,42 @@ func (s *Store) write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// often is a querier that keeps its statements, so that SQLite reads each query's text once. They are closed with the database.
+type often struct {
+	db   *sql.DB
+	kept sync.Map // query: *sql.Stmt
+}
+
+func (o *often) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := o.kept.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := o.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if other, first := o.kept.LoadOrStore(query, st); first {
+		return other.(*sql.Stmt), st.Close()
+	}
+	return st, nil
+}
+
+func (o *often) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	st, err := o.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(ctx, args...)
+}
+
+func (o *often) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	st, err := o.prepared(ctx, query)
+	if err != nil {
+		return o.db.QueryRowContext(ctx, query, args...) // which gives the error
+	}
+	return st.QueryRowContext(ctx, args...)
 }
 
 // collect reads all rows of a query through scan.

@@ -23,6 +23,11 @@ func (s *Syncer) alert(ctx context.Context, report *Report) {
 	if s.o.Alerts == nil || report == nil {
 		return
 	}
+	ctx = context.WithoutCancel(ctx)
+	open, err := s.o.Store.OpenConditions(ctx, "sync")
+	if err != nil {
+		s.o.Log.Error("alerts", "error", err)
+	}
 	link := fmt.Sprintf("/admin/runs/%d", report.Run)
 	for _, t := range report.Tables {
 		var list []store.Raise
@@ -32,8 +37,9 @@ func (s *Syncer) alert(ctx context.Context, report *Report) {
 			failing.Title, failing.Message = t.Table+" could not be synced", t.Reason
 			list = append(list, failing)
 		case store.Changed, store.Unchanged:
-			failing.Title, failing.Recovered = t.Table+" is synced again", true
-			list = append(list, failing)
+			if failing.Title, failing.Recovered = t.Table+" is synced again", true; open[failing.Dedupe] || err != nil {
+				list = append(list, failing)
+			}
 		}
 		if len(t.Schema) > 0 && t.Outcome == store.Changed {
 			var lines []string
@@ -44,7 +50,7 @@ func (s *Syncer) alert(ctx context.Context, report *Report) {
 				Title: "The columns of " + t.Table + " changed", Message: strings.Join(lines, "\n"), To: store.Audience{TableID: t.TableID}, Link: "/catalog/" + t.Table})
 		}
 		for _, r := range list {
-			if err := s.o.Alerts.Raise(context.WithoutCancel(ctx), r); err != nil {
+			if err := s.o.Alerts.Raise(ctx, r); err != nil {
 				s.o.Log.Error("an alert could not be raised", "table", t.Table, "error", err)
 			}
 		}

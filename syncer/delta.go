@@ -87,6 +87,9 @@ func (u *run) convert(ctx context.Context, j job, res *source.Result, req source
 	if u.r.Progress != nil {
 		u.r.Progress.Start(row.Table, res.Size)
 	}
+	if err := os.MkdirAll(req.Scratch, 0o750); err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
 	staged, err := u.scratch.Stage("")
 	if err != nil {
 		return nil, err

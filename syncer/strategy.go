@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -39,7 +38,7 @@ type work struct {
 	usable   bool         // they are all there and follow the description as it is now
 	journal  store.Journal
 	shape    string
-	dir      string // scratch for the connector
+	dir      string // scratch for the connector, made when something comes
 	began    time.Time
 }
 
@@ -88,17 +87,11 @@ func (w *work) look(ctx context.Context) (err error) {
 		return err
 	}
 	w.usable = len(w.have) > 0 && (w.journal.Shape == w.shape || doc.Strategy == "full_refresh" && w.journal.Shape == "")
-	for _, f := range w.have {
-		if !w.u.s.o.Lake.Has(f) {
-			w.usable = false
-			w.row.Warnings = append(w.row.Warnings, fmt.Sprintf("the file %s was lost, everything is fetched again", f.Logical))
-			break
-		}
+	if lost, any := w.u.s.o.Lake.Lost(w.have); any {
+		w.usable = false
+		w.row.Warnings = append(w.row.Warnings, fmt.Sprintf("the file %s was lost, everything is fetched again", lost.Logical))
 	}
 	w.dir = filepath.Join(w.u.scratch.Dir, "table-"+strconv.FormatInt(w.j.table.ID, 10))
-	if err := os.MkdirAll(w.dir, 0o750); err != nil {
-		return fmt.Errorf("scratch: %w", err)
-	}
 	return nil
 }
 

@@ -228,19 +228,31 @@ func (s *Syncer) choose(names []string) (chosen []datadoc.Table, err error) {
 	if len(names) == 0 {
 		return slices.Clone(s.tables()), nil
 	}
-	var tables []store.Table
-	for _, d := range s.tables() {
-		tables = append(tables, tableOf(d))
+	docs := s.tables()
+	tables := make([]store.Table, len(docs))
+	at := map[string]int{} // a schedule names a thousand tables, in full
+	for i, d := range docs {
+		tables[i] = tableOf(d)
+		at[d.FullName()] = i
+	}
+	for i, d := range docs {
+		at[d.ID] = i
 	}
 	var unknown []error
-	seen := map[string]bool{}
+	seen := map[int]bool{}
 	for _, n := range names {
-		t, err := store.FindTable(tables, n)
-		if err != nil {
-			unknown = append(unknown, err)
-		} else if d, ok := s.doc(t.SourceID); ok && !seen[d.ID] {
-			seen[d.ID] = true
-			chosen = append(chosen, d)
+		i, found := at[n]
+		if !found {
+			t, err := store.FindTable(tables, n)
+			if err != nil {
+				unknown = append(unknown, err)
+				continue
+			}
+			i = at[t.SourceID]
+		}
+		if !seen[i] {
+			seen[i] = true
+			chosen = append(chosen, docs[i])
 		}
 	}
 	return chosen, errors.Join(unknown...)
@@ -255,9 +267,13 @@ func (s *Syncer) jobs(ctx context.Context, docs []datadoc.Table) (jobs []job, er
 	if err != nil {
 		return nil, err
 	}
+	described := make(map[string]*datadoc.Table, len(docs))
+	for i := range docs {
+		described[docs[i].ID] = &docs[i]
+	}
 	for _, t := range tables {
-		if i := slices.IndexFunc(docs, func(d datadoc.Table) bool { return d.ID == t.SourceID }); i >= 0 {
-			jobs = append(jobs, job{docs[i], t})
+		if d := described[t.SourceID]; d != nil {
+			jobs = append(jobs, job{*d, t})
 		}
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int { return a.table.SyncedAt.Compare(b.table.SyncedAt) })

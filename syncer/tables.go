@@ -16,13 +16,9 @@ func (s *Syncer) SetTables(tables []datadoc.Table) { s.described.Store(&tables) 
 
 // unpaused leaves out the tables that an admin paused, and names them.
 func (s *Syncer) unpaused(ctx context.Context, docs []datadoc.Table) (left []datadoc.Table, paused []string, err error) {
-	known, err := s.o.Store.Tables(ctx)
+	off, err := s.o.Store.PausedTables(ctx)
 	if err != nil {
 		return nil, nil, err
-	}
-	off := map[string]bool{}
-	for _, t := range known {
-		off[t.SourceID] = !t.PausedAt.IsZero()
 	}
 	left = slices.DeleteFunc(slices.Clone(docs), func(d datadoc.Table) bool {
 		if off[d.ID] {

@@ -31,6 +31,9 @@ func (s *Source) download(ctx context.Context, address string, known validators,
 		return nil, errors.New("csv: the path begins like a URL but is none: write it as https://host/path")
 	}
 	shown := u.Scheme + "://" + u.Host + u.Path // credentials and signed queries stay out of errors
+	if err := os.MkdirAll(r.Scratch, 0o750); err != nil {
+		return nil, fmt.Errorf("csv: %w", err)
+	}
 	tmp, err := os.CreateTemp(r.Scratch, "download-*")
 	if err != nil {
 		return nil, fmt.Errorf("csv: %w", err)

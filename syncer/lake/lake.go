@@ -102,6 +102,44 @@ func (l *Lake) Has(f store.File) bool {
 	return err == nil && info.Size() == f.Size
 }
 
+// Lost gives a file of one table that is not where the manifest says. A single file is judged by its size too, many by one look
+// at each folder, as a table that did not change should cost little; opening a file judges its size in any case.
+func (l *Lake) Lost(files []store.File) (lost store.File, any bool) {
+	if len(files) == 1 {
+		return files[0], !l.Has(files[0])
+	}
+	there := map[string]map[string]bool{}
+	for _, f := range files {
+		dir, base := path.Split(f.Physical)
+		names, known := there[dir]
+		if !known {
+			names = l.names(dir)
+			there[dir] = names
+		}
+		if !names[base] {
+			return f, true
+		}
+	}
+	return store.File{}, false
+}
+
+func (l *Lake) names(dir string) map[string]bool {
+	d, err := l.root.Open(filepath.FromSlash(path.Clean(dir)))
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	list, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	out := make(map[string]bool, len(list))
+	for _, name := range list {
+		out[name] = true
+	}
+	return out
+}
+
 // Link gives a file of a pinned generation a second name on the same file system: its bytes stay as long as that name does.
 func (l *Lake) Link(f store.File, to string) error {
 	if !l.Has(f) {

@@ -19,7 +19,7 @@ type Source interface {
 
 	// Fetch looks at a table's source. It answers one of three things: unchanged (Result.Data is nil), data (possibly with
 	// zero rows, which is an empty table), or an error. An error is never reported as unchanged or empty. Spooled input
-	// may be kept in Request.Scratch until Data is closed.
+	// may be kept in Request.Scratch, which Fetch makes when it needs it, until Data is closed.
 	Fetch(ctx context.Context, r Request) (*Result, error)
 }
 
@@ -29,7 +29,7 @@ type Request struct {
 	Known   string            // fingerprint of what was published last; "" = fetch whatever it is
 	Window  Window            // only rows that changed in it; the zero Window is all rows
 	Types   []columnar.Column // the types that the table has in the lake; they win over inference, declared ones win over them
-	Scratch string            // an existing folder for spooled input and side files
+	Scratch string            // a folder for spooled input and side files; it is there once Data is read
 	Jobs    Jobs              // may be nil
 }
 

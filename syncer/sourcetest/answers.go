@@ -2,6 +2,7 @@ package sourcetest
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"sync"
 
@@ -231,6 +232,10 @@ func twoAtOnce(s *suite) {
 		wait.Go(func() {
 			res, err := s.Source.Fetch(s.Context(), r)
 			if err != nil {
+				s.Error(err)
+				return
+			}
+			if err := os.MkdirAll(r.Scratch, 0o750); err != nil {
 				s.Error(err)
 				return
 			}

@@ -10,9 +10,12 @@ package sourcetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,9 +120,9 @@ type answer struct {
 	table *columnartest.Table
 }
 
-// request makes a request with a scratch folder of its own.
+// request makes a request with a scratch folder of its own, which is not there yet.
 func (s *suite) request() source.Request {
-	return source.Request{Table: s.Table, Scratch: s.TempDir()}
+	return source.Request{Table: s.Table, Scratch: filepath.Join(s.TempDir(), "table")}
 }
 
 // fetch asks for the table and fails the test on an error or on an answer that contradicts itself.
@@ -173,7 +176,10 @@ func (s *suite) drainWith(ctx context.Context, r source.Request, res *source.Res
 	s.Helper()
 	a := &answer{Result: res}
 	m := &columnartest.Memory{Hook: hook}
-	var err error
+	err := os.MkdirAll(r.Scratch, 0o750)
+	if err != nil {
+		return nil, err
+	}
 	a.out, err = res.Data.WriteParquet(ctx, m, o)
 	var moved error
 	if err == nil {
@@ -242,7 +248,7 @@ func (s *suite) hidden(err error) {
 func (s *suite) clean(r source.Request) {
 	s.Helper()
 	entries, err := os.ReadDir(r.Scratch)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.Fatal(err)
 	}
 	for _, e := range entries {
