@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -68,18 +67,6 @@ func Decode(src Source, v any) []error {
 		d.Into("", n, reflect.ValueOf(v).Elem(), 0)
 	}
 	return d.Problems
-}
-
-// Keys gives the top-level keys of a document; problems are left to Decode.
-func Keys(src Source) map[string]bool {
-	n, err := (&Decoder{src: src}).parse()
-	keys := map[string]bool{}
-	if err == nil && n != nil {
-		for _, pair := range pairs(n) {
-			keys[text(pair.Key)] = true
-		}
-	}
-	return keys
 }
 
 func (d *Decoder) parse() (n ast.Node, err error) {
@@ -358,73 +345,5 @@ func fieldsOf(t reflect.Type) map[string][]int {
 	return out
 }
 
-func suggestion(key string, fields map[string][]int) string {
-	var names []string
-	for name := range fields {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	if near := Nearest(key, names); near != "" {
-		return fmt.Sprintf(": did you mean %q?", near)
-	}
-	return ": known here are " + strings.Join(names, ", ")
-}
-
-// Nearest gives the name that is most like word, or "" when none is.
-func Nearest(word string, names []string) string {
-	near, best := "", len(word)/2+1
-	for _, name := range names {
-		if d := distance(word, name); d < best {
-			near, best = name, d
-		}
-	}
-	return near
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next = min(diagonal, row[j], row[j+1]) + 1
-			}
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
-}
-
 // Join makes one error of all problems, a line each.
 func Join(problems []error) error { return errors.Join(problems...) }
-
-// Places gives the line of each key in a document, by its dotted path; items of lists are not named.
-func Places(src Source) map[string]int {
-	out := map[string]int{}
-	d := &Decoder{src: src}
-	n, err := d.parse()
-	if err != nil || n == nil {
-		return out
-	}
-	var walk func(path string, n ast.Node, depth int)
-	walk = func(path string, n ast.Node, depth int) {
-		for _, pair := range pairs(n) {
-			if depth > maxDepth {
-				return
-			}
-			at := join(path, text(pair.Key))
-			out[at] = d.at(pair.Key, "").Line
-			if pair.Value != nil && isMap(pair.Value) {
-				walk(at, pair.Value, depth+1)
-			}
-		}
-	}
-	walk("", n, 0)
-	return out
-}
