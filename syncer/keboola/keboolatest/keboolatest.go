@@ -281,6 +281,13 @@ func (s *Server) FinishJobs(n int) {
 	}
 }
 
+// DropJobs forgets all jobs; the API no longer finds them.
+func (s *Server) DropJobs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.jobs)
+}
+
 // secret makes something that gives access.
 func (s *Server) secret() string {
 	b := make([]byte, 20)
