@@ -295,6 +295,9 @@ func TestQuarantineIsCountedKeptAndTakenAwayWhenItIsOver(t *testing.T) {
 func TestADryRunTellsAndChangesNothing(t *testing.T) {
 	h := newHouse(t, twoTables)
 	h.run(syncer.Request{})
+	if r := h.run(syncer.Request{DryRun: true}); outcomes(r) != "orders:unchanged items:unchanged" || row(r, "sales.orders").Rows == 0 || row(r, "sales.orders").Bytes == 0 {
+		t.Errorf("without news: %+v", r)
+	}
 	h.put("orders.csv", "id,v\n9,z\n")
 	if err := os.Remove(filepath.Join(h.in, "items.csv")); err != nil {
 		t.Fatal(err)

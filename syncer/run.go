@@ -240,8 +240,12 @@ func (u *run) dryTable(ctx context.Context, j job, row *store.RunTable) error {
 		}
 	}
 	res, err := w.src.Fetch(ctx, req)
-	if err != nil || res.Unchanged() {
+	if err != nil {
 		return err
+	}
+	if res.Unchanged() {
+		w.unchanged()
+		return nil
 	}
 	row.Outcome, row.Reason, row.DataTime = store.Changed, what, res.DataTime
 	return res.Data.Close()

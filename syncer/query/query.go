@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -126,20 +127,37 @@ func (e *Engine) Query(ctx context.Context, r Request) (*Result, error) {
 	}
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {
-		return nil, &Error{readable(fault)}
+		return nil, &Error{readable(fault, r.Access)}
 	}
 	return nil, err
 }
 
 var codeTail = regexp.MustCompile(` \(\d+\)$`)
 
-func readable(err *sqlite.Error) string {
+func readable(err *sqlite.Error, access *store.Access) string {
 	text := codeTail.ReplaceAllString(err.Error(), "")
 	text = strings.TrimPrefix(text, "SQL logic error: ")
-	if strings.Contains(text, "no such table") {
-		text += ": it does not exist, or you may not read it; the catalog has the names"
+	_, name, missing := strings.Cut(text, "no such table: ")
+	if !missing {
+		return text
 	}
-	return text
+	var full []string
+	for _, t := range access.Tables {
+		if strings.EqualFold(t.Name, name) {
+			full = append(full, t.FullName())
+		}
+		if strings.EqualFold(t.FullName(), name) {
+			return fmt.Sprintf("%s: write %s.%s, as folder and name are two words to SQL", text, quote(t.Folder), quote(t.Name))
+		}
+	}
+	switch len(full) {
+	case 0:
+		return text + ": it does not exist, or you may not read it; the catalog has the names"
+	case 1:
+		return text + ": " + full[0] + " was not synced yet"
+	}
+	slices.Sort(full)
+	return fmt.Sprintf("%s: %d tables have this name, write %s", text, len(full), strings.Join(full, " or "))
 }
 
 func (e *Engine) run(ctx context.Context, s *session, token, text string, limit int, r Request) (out *Result, err error) {

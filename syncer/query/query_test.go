@@ -241,6 +241,19 @@ func TestWhatAPersonMayNotReadIsNotThere(t *testing.T) {
 	}
 }
 
+func TestANameThatIsNotEnoughIsExplained(t *testing.T) {
+	p := newPlace(t, map[string]string{"sales.orders": "id\n1\n", "web.orders": "id\n1\n", "hr.orders": "id\n1\n", "sales.items": "id\n1\n"}, Options{})
+	for sql, want := range map[string]string{
+		"SELECT * FROM orders":        "no such table: orders: 2 tables have this name, write sales.orders or web.orders",
+		`SELECT * FROM "sales.items"`: `no such table: sales.items: write "sales"."items", as folder and name are two words to SQL`,
+		"SELECT * FROM item":          "no such table: item: it does not exist, or you may not read it; the catalog has the names",
+	} {
+		if _, err := p.query(sql); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
 func TestAQueryIsBounded(t *testing.T) {
 	p := newPlace(t, small, Options{Timeout: 300 * time.Millisecond, MaxRows: 2})
 	res, err := p.query("SELECT id FROM orders")
