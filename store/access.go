@@ -36,11 +36,12 @@ func (a *Access) CanRead(tableID int64) bool {
 
 // AccessVersion is a number that grows with every change of who may read what. It is one cheap read.
 func (s *Store) AccessVersion(ctx context.Context) (int64, error) {
-	var v int64
-	if err := s.r.QueryRowContext(ctx, `SELECT access_version FROM state`).Scan(&v); err != nil {
-		return 0, fmt.Errorf("database: %w", err)
-	}
-	return v, nil
+	return remember(ctx, s, memoAccess{}, func() (v int64, err error) {
+		if err := s.r.QueryRowContext(ctx, `SELECT access_version FROM state`).Scan(&v); err != nil {
+			return 0, fmt.Errorf("database: %w", err)
+		}
+		return v, nil
+	})
 }
 
 // Access computes what a user may read. A suspended user reads nothing.
@@ -53,7 +54,20 @@ func (s *Store) Access(ctx context.Context, userID int64) (*Access, error) {
 	return accessIn(ctx, tx, userID)
 }
 
-func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err error) {
+func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (*Access, error) {
+	tables, err := collect(ctx, tx, scanTable, tableQuery+` WHERE removed_at = 0 ORDER BY folder, name`)
+	if err != nil {
+		return nil, err
+	}
+	all, err := datasets(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	return accessTo(ctx, tx, userID, tables, all)
+}
+
+// accessTo is what a user may read of some tables.
+func accessTo(ctx context.Context, tx *sql.Tx, userID int64, tables []Table, all []Dataset) (a *Access, err error) {
 	a = &Access{ids: map[int64]struct{}{}, Enabled: map[string]bool{}, Partial: map[string]bool{}}
 	var changed int64
 	if err := tx.QueryRowContext(ctx, `SELECT access_version, access_changed_at FROM state`).Scan(&a.Version, &changed); err != nil {
@@ -76,20 +90,12 @@ func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err err
 	if err != nil {
 		return nil, err
 	}
-	tables, err := collect(ctx, tx, scanTable, tableQuery+` WHERE removed_at = 0 ORDER BY folder, name`)
-	if err != nil {
-		return nil, err
-	}
 	a.single = single
 	some := map[string]bool{}
 	for _, t := range tables {
 		some[t.Dataset] = some[t.Dataset] || single[t.ID]
 	}
 	on, err := stringSet(ctx, tx, `SELECT dataset FROM subscriptions WHERE user_id = ? AND enabled`, userID)
-	if err != nil {
-		return nil, err
-	}
-	all, err := datasets(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +124,37 @@ func accessIn(ctx context.Context, tx *sql.Tx, userID int64) (a *Access, err err
 		a.Tables = append(a.Tables, t)
 	}
 	return a, nil
+}
+
+// Readers lists who reads a table now, by name.
+func (s *Store) Readers(ctx context.Context, tableID int64) (out []User, err error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	defer tx.Rollback()
+	tables, err := collect(ctx, tx, scanTable, tableQuery+` WHERE removed_at = 0 AND id = ?`, tableID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := datasets(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	users, err := collect(ctx, tx, scanUser, userQuery+` ORDER BY u.name`)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range users {
+		a, err := accessTo(ctx, tx, u.ID, tables, all)
+		if err != nil {
+			return nil, err
+		}
+		if a.CanRead(tableID) {
+			out = append(out, u)
+		}
+	}
+	return out, nil
 }
 
 // FullAccess is that of somebody who works on the server's own command line: every table.

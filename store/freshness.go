@@ -30,15 +30,17 @@ func (s *Store) Freshness(ctx context.Context) (Freshness, error) {
 	return f, nil
 }
 
-// ChangedSince gives the tables, by number, of which a file came in after a moment, with when it last did.
+// ChangedSince gives the tables, by number, of which a file came in after a moment, with when it last did. The map is shared.
 func (s *Store) ChangedSince(ctx context.Context, since time.Time) (map[int64]time.Time, error) {
-	out := map[int64]time.Time{}
-	_, err := collect(ctx, s.r, func(rows *sql.Rows) (struct{}, error) {
-		var id, at int64
-		err := rows.Scan(&id, &at)
-		out[id] = fromNanos(at)
-		return struct{}{}, err
-	}, `SELECT f.table_id, MAX(g.created_at) FROM files f JOIN generations g ON g.id = f.valid_from
-		WHERE f.valid_to IS NULL AND g.created_at > ? GROUP BY f.table_id`, nanos(since))
-	return out, err
+	return remember(ctx, s, memoChanged(nanos(since)), func() (map[int64]time.Time, error) {
+		out := map[int64]time.Time{}
+		_, err := collect(ctx, s.r, func(rows *sql.Rows) (struct{}, error) {
+			var id, at int64
+			err := rows.Scan(&id, &at)
+			out[id] = fromNanos(at)
+			return struct{}{}, err
+		}, `SELECT f.table_id, MAX(g.created_at) FROM files f JOIN generations g ON g.id = f.valid_from
+			WHERE f.valid_to IS NULL AND g.created_at > ? GROUP BY f.table_id`, nanos(since))
+		return out, err
+	})
 }

@@ -34,28 +34,26 @@ func (s *Store) AddGroup(ctx context.Context, actor, name string) error {
 
 // SetMember puts a user into a group, or with in false takes the user out.
 func (s *Store) SetMember(ctx context.Context, actor, group, user string, in bool) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		g, err := groupByName(ctx, tx, group)
-		if err != nil {
-			return err
-		}
-		u, err := userByName(ctx, tx, user)
-		if err != nil {
-			return err
-		}
-		query, action := `INSERT OR IGNORE INTO group_members (group_id, user_id) VALUES (?, ?)`, "group.join"
-		if !in {
-			query, action = `DELETE FROM group_members WHERE group_id = ? AND user_id = ?`, "group.leave"
-		}
-		res, err := tx.ExecContext(ctx, query, g.ID, u.ID)
-		if err != nil {
-			return fmt.Errorf("%s %s %s: %w", action, group, user, err)
-		}
-		if n, _ := res.RowsAffected(); n == 0 {
-			return nil
-		}
-		return s.audit(ctx, tx, actor, action, u.Name, "group "+g.Name)
-	})
+	return s.changeUser(ctx, user, func(tx *sql.Tx, u User) error { return s.setMember(ctx, tx, actor, group, u, in) })
+}
+
+func (s *Store) setMember(ctx context.Context, tx *sql.Tx, actor, group string, u User, in bool) error {
+	g, err := groupByName(ctx, tx, group)
+	if err != nil {
+		return err
+	}
+	query, action := `INSERT OR IGNORE INTO group_members (group_id, user_id) VALUES (?, ?)`, "group.join"
+	if !in {
+		query, action = `DELETE FROM group_members WHERE group_id = ? AND user_id = ?`, "group.leave"
+	}
+	res, err := tx.ExecContext(ctx, query, g.ID, u.ID)
+	if err != nil {
+		return fmt.Errorf("%s %s %s: %w", action, group, u.Name, err)
+	}
+	if n, err := res.RowsAffected(); n == 0 || err != nil {
+		return err
+	}
+	return s.audit(ctx, tx, actor, action, u.Name, "group "+g.Name)
 }
 
 // RemoveGroup deletes a group and the grants that it had.

@@ -68,7 +68,10 @@ func (s *Store) AddSession(ctx context.Context, id string, n Session) error {
 
 // UseSession finds a living session by its secret id and notes its use.
 func (s *Store) UseSession(ctx context.Context, name, id string) (Session, error) {
-	list, err := collect(ctx, s.r, scanSession, sessionQuery+` WHERE hash = ? AND name = ?`, hashOf(id), name)
+	hash := hashOf(id)
+	list, err := remember(ctx, s, memoSession{string(hash), name}, func() ([]Session, error) {
+		return collect(ctx, s.r, scanSession, sessionQuery+` WHERE hash = ? AND name = ?`, hash, name)
+	})
 	if err != nil {
 		return Session{}, err
 	}

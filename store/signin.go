@@ -117,7 +117,9 @@ func (s *Store) addSignedIn(ctx context.Context, tx *sql.Tx, email string, rule 
 
 // ForgetIdentities lets a user's address be taken by another account at the sign-in provider.
 func (s *Store) ForgetIdentities(ctx context.Context, actor, name string) error {
-	return s.changeUser(ctx, actor, "identity.forget", name, "", `DELETE FROM identities WHERE ? = '' AND user_id = ?`, "")
+	return s.changeUser(ctx, name, func(tx *sql.Tx, u User) error {
+		return s.alter(ctx, tx, actor, "identity.forget", u, "", `DELETE FROM identities WHERE user_id = ?`)
+	})
 }
 
 // Password gives the stored hash of a user's password, or "" when there is none.
@@ -153,13 +155,7 @@ func (s *Store) SetPassword(ctx context.Context, actor string, userID int64, has
 
 // UserByID finds a user by number.
 func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
-	return userWhere(ctx, s.r, "u.id = ?", id)
-}
-
-// SetFullName changes how a user is called.
-func (s *Store) SetFullName(ctx context.Context, actor, name, full string) error {
-	full = clip(strings.TrimSpace(full), 120)
-	return s.changeUser(ctx, actor, "user.name", name, full, `UPDATE users SET full_name = ? WHERE id = ?`, full)
+	return remember(ctx, s, memoUser(id), func() (User, error) { return userWhere(ctx, s.r, "u.id = ?", id) })
 }
 
 // Setting reads a small fact that the appliance keeps about itself, "" when it has none.

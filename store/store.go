@@ -34,6 +34,8 @@ type Store struct {
 	now    func() time.Time
 	pinMax time.Duration
 
+	memo memo
+
 	pinMu    sync.Mutex
 	pins     map[*Pin]struct{}
 	snapshot *Snapshot // the newest one read, shared by all pins of its generation
@@ -69,7 +71,7 @@ func open(ctx context.Context, o Options, schema fs.FS) (*Store, error) {
 	if s.r, err = sql.Open("sqlite", dsn(o.Path, "deferred")+"&_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", o.Path, err), s.w.Close())
 	}
-	s.r.SetMaxOpenConns(4)
+	s.r.SetMaxOpenConns(5) // one of them is the memo's
 	s.r.SetMaxIdleConns(4)
 	s.often = &often{db: s.r}
 	return s, nil
@@ -77,7 +79,7 @@ func open(ctx context.Context, o Options, schema fs.FS) (*Store, error) {
 
 // Close ends all use of the database and folds the write-ahead log into it.
 func (s *Store) Close() error {
-	err := s.r.Close()
+	err := errors.Join(s.memo.close(), s.r.Close())
 	_, cerr := s.w.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
 	return errors.Join(err, cerr, s.w.Close())
 }

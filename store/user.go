@@ -153,51 +153,10 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	return collect(ctx, s.r, scanUser, userQuery+` ORDER BY u.name`)
 }
 
-// SetRole changes what a user is.
-func (s *Store) SetRole(ctx context.Context, actor, name string, role Role) error {
-	if !slices.Contains([]Role{Analyst, PrivateAnalyst, Admin}, role) {
-		return refuse(Invalid, "use analyst, private or admin", "role %q does not exist", role)
-	}
-	return s.changeUser(ctx, actor, "user.role", name, string(role), `UPDATE users SET role = ? WHERE id = ?`, role)
-}
-
-// SetEmail changes a user's e-mail address.
-func (s *Store) SetEmail(ctx context.Context, actor, name, email string) error {
-	normal, err := NormalEmail(email)
-	if err != nil {
-		return err
-	}
-	err = s.changeUser(ctx, actor, "user.email", name, normal, `UPDATE users SET email = NULLIF(?, '') WHERE id = ?`, normal)
-	if err != nil && strings.Contains(err.Error(), "UNIQUE") {
-		return refuse(Conflict, "one person has one account", "e-mail address %s belongs to another user", normal)
-	}
-	return err
-}
-
-// Suspend ends (or, with on false, restores) a user's access without losing anything of theirs.
-func (s *Store) Suspend(ctx context.Context, actor, name string, on bool) error {
-	action, at := "user.restore", int64(0)
-	if on {
-		action, at = "user.suspend", nanos(s.now())
-	}
-	return s.changeUser(ctx, actor, action, name, "", `UPDATE users SET suspended_at = ? WHERE id = ?`, at)
-}
-
 // RemoveUser deletes the account with its keys, grants and subscriptions. Files of the home folder are not touched.
 func (s *Store) RemoveUser(ctx context.Context, actor, name string) error {
-	return s.changeUser(ctx, actor, "user.remove", name, "", `DELETE FROM users WHERE ? = '' AND id = ?`, "")
-}
-
-func (s *Store) changeUser(ctx context.Context, actor, action, name, detail, query string, value any) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		u, err := userByName(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, query, value, u.ID); err != nil {
-			return fmt.Errorf("%s %s: %w", action, name, err)
-		}
-		return s.audit(ctx, tx, actor, action, u.Name, detail)
+	return s.changeUser(ctx, name, func(tx *sql.Tx, u User) error {
+		return s.alter(ctx, tx, actor, "user.remove", u, "", `DELETE FROM users WHERE id = ?`)
 	})
 }
 
