@@ -3,7 +3,6 @@ package portal
 import (
 	"cmp"
 	"net/http"
-	"slices"
 	"strings"
 
 	"aida/portal/route"
@@ -12,44 +11,41 @@ import (
 
 // People, groups and grants: what admins do on the people pages.
 func (p *Portal) apiPeopleRoutes() []route.Route {
-	name, group := map[string]string{"name": "User name."}, map[string]string{"name": "Name of the group."}
-	doc := func(summary string, d route.Doc) *route.Doc {
-		d.Tag, d.Summary = "People", summary
-		return &d
-	}
-	with := func(m map[string]string, k, v string) map[string]string {
-		out := map[string]string{k: v}
-		for a, b := range m {
-			out[a] = b
-		}
-		return out
-	}
-	grant := "A dataset, or one table as dataset.table."
+	name := map[string]string{"name": "User name."}
+	doc := peopleDoc
 	return []route.Route{
 		{Pattern: "GET /api/v1/people", Who: route.AdminCaller, Handle: p.apiPeople, Doc: doc("List people", route.Doc{Query: []route.Param{wordsParam, afterParam, limitParam}, Answer: peopleAnswer{}})},
 		{Pattern: "POST /api/v1/people", Who: route.AdminCaller, Handle: p.apiAddPerson, Doc: doc("Invite somebody", route.Doc{Body: personBody{Email: "eva@example.com", FullName: "Eva Novak", Role: store.Analyst}, Answer: invitedAnswer{}, Status: 201, Fails: []int{409},
 			Text: "They get a letter with a link when mail is configured."})},
 		{Pattern: "GET /api/v1/people/{name}", Who: route.AdminCaller, Handle: p.apiPerson, Doc: doc("One person: keys, sessions, tokens, grants", route.Doc{Path: name, Answer: personAnswer{}, Fails: []int{404}})},
 		{Pattern: "PATCH /api/v1/people/{name}", Who: route.AdminCaller, Handle: p.apiChangePerson, Doc: doc("Change role, address, name, groups, or suspend", route.Doc{Path: name, Body: changeBody{Role: ptr(store.PrivateAnalyst)}, Answer: personAnswer{}, Fails: []int{404, 409},
-			Text: "Only what is named changes. It counts on open connections within seconds. Your own role, address and suspension another admin changes."})},
+			Text: "Only what is named changes, all of it or nothing. It counts on open connections within seconds. Your own role, address and suspension another admin changes."})},
 		{Pattern: "DELETE /api/v1/people/{name}", Who: route.AdminCaller, Handle: p.apiRemovePerson, Doc: doc("Remove a person; the home folder is kept aside", route.Doc{Path: name, Answer: removedAnswer{}, Fails: []int{404, 409}})},
 		{Pattern: "GET /api/v1/people/{name}/access", Who: route.AdminCaller, Handle: p.apiAccess, Doc: doc("What a person reads, and by what", route.Doc{Path: name, Answer: accessAnswer{}, Fails: []int{404}})},
-		{Pattern: "GET /api/v1/people/{name}/access/{table}", Who: route.AdminCaller, Handle: p.apiWhy, Doc: doc("Whether a person reads a table, and by what", route.Doc{Path: with(name, "table", "The table as folder.name."), Answer: store.TableReason{}, Fails: []int{404}})},
-		{Pattern: "PUT /api/v1/people/{name}/grants/{grant}", Who: route.AdminCaller, Handle: p.apiGrant(false, true), Doc: doc("Grant a dataset or a table to a person", route.Doc{Path: with(name, "grant", grant), Answer: grantsAnswer{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/people/{name}/grants/{grant}", Who: route.AdminCaller, Handle: p.apiGrant(false, false), Doc: doc("Take a person's grant back", route.Doc{Path: with(name, "grant", grant), Answer: grantsAnswer{}, Fails: []int{404}})},
+		{Pattern: "GET /api/v1/people/{name}/access/{table}", Who: route.AdminCaller, Handle: p.apiWhy, Doc: doc("Whether a person reads a table, and by what", route.Doc{Path: with("name", "User name.", "table", "The table as folder.name."), Answer: store.TableReason{}, Fails: []int{404}})},
+		{Pattern: "PUT /api/v1/people/{name}/grants/{grant}", Who: route.AdminCaller, Handle: p.apiGrant(false, true), Doc: doc("Grant a dataset or a table to a person", route.Doc{Path: with("name", "User name.", "grant", grantText), Answer: grantsAnswer{}, Fails: []int{404}})},
+		{Pattern: "DELETE /api/v1/people/{name}/grants/{grant}", Who: route.AdminCaller, Handle: p.apiGrant(false, false), Doc: doc("Take a person's grant back", route.Doc{Path: with("name", "User name.", "grant", grantText), Answer: grantsAnswer{}, Fails: []int{404}})},
 		{Pattern: "POST /api/v1/people/{name}/signout", Who: route.AdminCaller, Handle: p.apiSignOut, Doc: doc("Sign a person out of all browsers, devices and programs", route.Doc{Path: name, Answer: doneView{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/people/{name}/keys/{fingerprint...}", Who: route.AdminCaller, Handle: p.apiRemovePersonKey, Doc: doc("Remove a person's SSH key", route.Doc{Path: with(name, "fingerprint", "SHA256:... of the key."), Answer: store.Key{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/people/{name}/tokens/{id}", Who: route.AdminCaller, Handle: p.apiRevokePersonToken, Doc: doc("Revoke a person's token", route.Doc{Path: with(name, "id", "Number of the token."), Answer: doneView{}, Fails: []int{404}})},
-		{Pattern: "GET /api/v1/groups", Who: route.AdminCaller, Handle: p.apiGroups, Doc: doc("List groups", route.Doc{Query: []route.Param{afterParam, limitParam}, Answer: groupsAnswer{}})},
-		{Pattern: "POST /api/v1/groups", Who: route.AdminCaller, Handle: p.apiAddGroup, Doc: doc("Make a group", route.Doc{Body: groupBody{"finance"}, Answer: groupAnswer{}, Status: 201, Fails: []int{409}})},
-		{Pattern: "GET /api/v1/groups/{name}", Who: route.AdminCaller, Handle: p.apiGroup, Doc: doc("One group, with its people and grants", route.Doc{Path: group, Answer: groupAnswer{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/groups/{name}", Who: route.AdminCaller, Handle: p.apiRemoveGroup, Doc: doc("Remove a group and its grants; its people stay", route.Doc{Path: group, Answer: doneView{}, Fails: []int{404}})},
-		{Pattern: "PUT /api/v1/groups/{name}/members/{person}", Who: route.AdminCaller, Handle: p.apiMember(true), Doc: doc("Put somebody into a group", route.Doc{Path: with(group, "person", "User name."), Answer: groupAnswer{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/groups/{name}/members/{person}", Who: route.AdminCaller, Handle: p.apiMember(false), Doc: doc("Take somebody out of a group", route.Doc{Path: with(group, "person", "User name."), Answer: groupAnswer{}, Fails: []int{404}})},
-		{Pattern: "PUT /api/v1/groups/{name}/grants/{grant}", Who: route.AdminCaller, Handle: p.apiGrant(true, true), Doc: doc("Grant a dataset or a table to a group", route.Doc{Path: with(group, "grant", grant), Answer: grantsAnswer{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/groups/{name}/grants/{grant}", Who: route.AdminCaller, Handle: p.apiGrant(true, false), Doc: doc("Take a group's grant back", route.Doc{Path: with(group, "grant", grant), Answer: grantsAnswer{}, Fails: []int{404}})},
+		{Pattern: "DELETE /api/v1/people/{name}/keys/{fingerprint...}", Who: route.AdminCaller, Handle: p.apiRemovePersonKey, Doc: doc("Remove a person's SSH key", route.Doc{Path: with("name", "User name.", "fingerprint", "SHA256:... of the key."), Answer: store.Key{}, Fails: []int{404}})},
+		{Pattern: "DELETE /api/v1/people/{name}/tokens/{id}", Who: route.AdminCaller, Handle: p.apiRevokePersonToken, Doc: doc("Revoke a person's token", route.Doc{Path: with("name", "User name.", "id", "Number of the token."), Answer: doneView{}, Fails: []int{404}})},
 	}
 }
+
+func peopleDoc(summary string, d route.Doc) *route.Doc {
+	d.Tag, d.Summary = "People", summary
+	return &d
+}
+
+// with makes a map of names and what they mean.
+func with(pairs ...string) map[string]string {
+	out := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out[pairs[i]] = pairs[i+1]
+	}
+	return out
+}
+
+const grantText = "A dataset, or one table as dataset.table."
 
 func ptr[T any](v T) *T { return &v }
 
@@ -94,18 +90,6 @@ type (
 	}
 	grantsAnswer struct {
 		Grants []store.Grant `json:"grants"`
-	}
-	groupBody struct {
-		Name string `json:"name"`
-	}
-	groupAnswer struct {
-		Name    string        `json:"name"`
-		Members []string      `json:"members"`
-		Grants  []store.Grant `json:"grants"`
-	}
-	groupsAnswer struct {
-		Groups []groupAnswer `json:"groups"`
-		Next   string        `json:"next,omitempty"`
 	}
 )
 
@@ -184,63 +168,15 @@ func (p *Portal) apiChangePerson(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	ctx, me := r.Context(), actor(r)
-	u, err := p.store.UserByName(ctx, r.PathValue("name"))
-	if err != nil {
-		return err
-	}
 	if b.Role != nil || b.Email != nil || b.Suspended != nil {
 		if err := notMyself(r); err != nil {
 			return err
 		}
 	}
-	if b.Groups != nil { // first, as it alone can name what does not exist
-		if err := p.saveGroups(r, u, *b.Groups); err != nil {
-			return err
-		}
-	}
-	if b.Role != nil {
-		if err := p.store.SetRole(ctx, me, u.Name, *b.Role); err != nil {
-			return err
-		}
-	}
-	if b.Email != nil {
-		if err := p.store.SetEmail(ctx, me, u.Name, *b.Email); err != nil {
-			return err
-		}
-	}
-	if b.FullName != nil {
-		if err := p.store.SetFullName(ctx, me, u.Name, *b.FullName); err != nil {
-			return err
-		}
-	}
-	if b.Suspended != nil {
-		if err := p.store.Suspend(ctx, me, u.Name, *b.Suspended); err != nil {
-			return err
-		}
-	}
-	return p.apiPerson(w, r)
-}
-
-// saveGroups makes somebody a member of these groups and of no other.
-func (p *Portal) saveGroups(r *http.Request, u store.User, want []string) error {
-	groups, err := p.store.Groups(r.Context())
-	if err != nil {
+	if err := p.store.ChangeUser(r.Context(), actor(r), r.PathValue("name"), store.UserChange(b)); err != nil {
 		return err
 	}
-	for _, name := range want {
-		if !slices.ContainsFunc(groups, func(g store.Group) bool { return g.Name == name }) {
-			return &store.Error{Code: store.NotFound, Message: "group " + name + " does not exist", Hint: "make it first"}
-		}
-	}
-	for _, g := range groups {
-		if in := slices.Contains(want, g.Name); in != slices.Contains(u.Groups, g.Name) {
-			if err := p.store.SetMember(r.Context(), actor(r), g.Name, u.Name, in); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return p.apiPerson(w, r)
 }
 
 func (p *Portal) apiRemovePerson(w http.ResponseWriter, r *http.Request) error {
@@ -335,71 +271,4 @@ func (p *Portal) apiRemovePersonKey(w http.ResponseWriter, r *http.Request) erro
 
 func (p *Portal) apiRevokePersonToken(w http.ResponseWriter, r *http.Request) error {
 	return p.revokeTokenOf(w, r, r.PathValue("name"), store.APIToken)
-}
-
-func (p *Portal) groupAnswers(r *http.Request) (out []groupAnswer, err error) {
-	groups, err := p.store.Groups(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range groups {
-		grants, err := p.store.GroupGrants(r.Context(), g.Name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, groupAnswer{g.Name, append([]string{}, g.Members...), append([]store.Grant{}, grants...)})
-	}
-	return out, nil
-}
-
-func (p *Portal) apiGroups(w http.ResponseWriter, r *http.Request) error {
-	groups, err := p.groupAnswers(r)
-	if err != nil {
-		return err
-	}
-	list, next, err := pageByName(r, groups, func(g groupAnswer) string { return g.Name })
-	if err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, groupsAnswer{list, next})
-}
-
-func (p *Portal) answerGroup(w http.ResponseWriter, r *http.Request, status int, name string) error {
-	groups, err := p.groupAnswers(r)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(groups, func(g groupAnswer) bool { return g.Name == name })
-	if i < 0 {
-		return &store.Error{Code: store.NotFound, Message: "group " + name + " does not exist", Hint: "make it first"}
-	}
-	return p.JSON(w, status, groups[i])
-}
-
-func (p *Portal) apiGroup(w http.ResponseWriter, r *http.Request) error {
-	return p.answerGroup(w, r, http.StatusOK, r.PathValue("name"))
-}
-
-func (p *Portal) apiAddGroup(w http.ResponseWriter, r *http.Request) error {
-	var b groupBody
-	if err := readJSON(r, &b); err != nil {
-		return err
-	}
-	if err := p.store.AddGroup(r.Context(), actor(r), b.Name); err != nil {
-		return err
-	}
-	return p.answerGroup(w, r, http.StatusCreated, b.Name)
-}
-
-func (p *Portal) apiRemoveGroup(w http.ResponseWriter, r *http.Request) error {
-	return p.ok(w, p.store.RemoveGroup(r.Context(), actor(r), r.PathValue("name")))
-}
-
-func (p *Portal) apiMember(in bool) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := p.store.SetMember(r.Context(), actor(r), r.PathValue("name"), r.PathValue("person"), in); err != nil {
-			return err
-		}
-		return p.answerGroup(w, r, http.StatusOK, r.PathValue("name"))
-	}
 }

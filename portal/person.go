@@ -149,17 +149,14 @@ func (p *Portal) inviteAgain(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Portal) setGroups(w http.ResponseWriter, r *http.Request) error {
-	u, err := p.store.UserByName(r.Context(), r.PathValue("name"))
-	if err != nil {
-		return err
-	}
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	if err := p.saveGroups(r, u, r.PostForm["group"]); err != nil {
+	name, groups := r.PathValue("name"), append([]string{}, r.PostForm["group"]...)
+	if err := p.store.ChangeUser(r.Context(), visitorFrom(r).User.Name, name, store.UserChange{Groups: &groups}); err != nil {
 		return err
 	}
-	return p.done(w, r, personPath(u.Name), "The groups are saved.")
+	return p.done(w, r, personPath(name), "The groups are saved.")
 }
 
 // granted is what a form grants or takes back: a dataset, or one table.

@@ -241,7 +241,7 @@ func (p *Portal) routes() []route.Route {
 		p.siteRoutes(), p.signInRoutes(), p.linkRoutes(), p.homeRoutes(), p.connectRoutes(),
 		p.accountRoutes(), p.peopleRoutes(), p.auditRoutes(), p.healthRoutes(), p.findRoutes(),
 		p.alertRoutes(), p.ruleRoutes(), p.scriptRoutes(), p.catalogRoutes(), p.fileRoutes(),
-		p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiPlaceRoutes(), p.apiDeclareRoutes(), p.apiDocRoutes(),
+		p.apiCatalogRoutes(), p.apiAccountRoutes(), p.apiPeopleRoutes(), p.apiGroupRoutes(), p.apiPlaceRoutes(), p.apiDeclareRoutes(), p.apiDocRoutes(),
 		p.referenceRoutes(), p.referenceTableRoutes(), p.metricRoutes(), p.runRoutes(), p.tableRoutes(), p.settingsRoutes(), p.generationRoutes(),
 	)
 	for _, provider := range p.o.Providers {
