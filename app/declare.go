@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,6 +120,19 @@ func declarationOf(t datadoc.Table) portal.Declaration {
 	if t.IncrementalWindow != 0 {
 		out.WindowDays = strconv.Itoa(t.IncrementalWindow)
 	}
+	if t.InitialLoadChunkDays != 0 {
+		out.ChunkDays = strconv.Itoa(t.InitialLoadChunkDays)
+	}
+	for _, k := range t.ForeignKeys {
+		out.ForeignKeys = append(out.ForeignKeys, portal.ForeignKey(k))
+	}
+	for _, f := range t.WhereFilters {
+		values := f.Values
+		if f.Written != nil {
+			values = f.Written
+		}
+		out.WhereFilters = append(out.WhereFilters, portal.WhereFilter{Column: f.Column, Operator: f.Operator, Values: values})
+	}
 	for _, c := range t.Columns {
 		out.Columns = append(out.Columns, portal.DeclaredColumn{Name: c.Name, Type: c.Type, Description: c.Description, Sensitive: c.Sensitive})
 	}
@@ -194,15 +208,39 @@ func editOf(f describedFile, c portal.Change) datadoc.Edit {
 		}
 		e.Keys = append(e.Keys, k)
 	}
+	for key, value := range map[string]string{"name": c.NewName, "folder": c.NewFolder} {
+		if value != "" {
+			one(key, value)
+		}
+	}
 	for _, t := range datadoc.Written(f.path, f.text) {
-		if t.ID == c.ID && strings.TrimSpace(t.Description) != strings.TrimSpace(c.Description) {
+		if t.ID != c.ID {
+			continue
+		}
+		if strings.TrimSpace(t.Description) != strings.TrimSpace(c.Description) {
 			one("description", c.Description) // a folded text that says the same stays as it is
+		}
+		was := declarationOf(t)
+		if len(was.ForeignKeys)+len(c.ForeignKeys) > 0 && !reflect.DeepEqual(was.ForeignKeys, c.ForeignKeys) {
+			k := datadoc.KeyEdit{Key: "foreign_keys", Foreign: []datadoc.Foreign{}}
+			for _, v := range c.ForeignKeys {
+				k.Foreign = append(k.Foreign, datadoc.Foreign(v))
+			}
+			e.Keys = append(e.Keys, k)
+		}
+		if len(was.WhereFilters)+len(c.WhereFilters) > 0 && !reflect.DeepEqual(was.WhereFilters, c.WhereFilters) {
+			k := datadoc.KeyEdit{Key: "where_filters", Filters: []datadoc.Filter{}}
+			for _, v := range c.WhereFilters {
+				k.Filters = append(k.Filters, datadoc.Filter{Column: v.Column, Operator: v.Operator, Values: v.Values})
+			}
+			e.Keys = append(e.Keys, k)
 		}
 	}
 	e.Keys = append(e.Keys, datadoc.KeyEdit{Key: "primary_key", Values: c.PrimaryKey})
 	one("sync_strategy", c.Strategy)
 	one("incremental_column", c.IncrementalColumn)
 	one("incremental_window_days", c.WindowDays)
+	one("initial_load_chunk_days", c.ChunkDays)
 	one("partition_by", c.PartitionBy)
 	one("partition_granularity", c.Granularity)
 	one("dataset", c.Dataset)

@@ -54,6 +54,9 @@ type (
 		Schedule          *string             `json:"schedule,omitempty"`
 		OnBadRow          *string             `json:"on_bad_row,omitempty"`
 		Schema            *string             `json:"schema,omitempty"`
+		ChunkDays         *int                `json:"initial_load_chunk_days,omitempty"` // 0 = as usual
+		ForeignKeys       []ForeignKey        `json:"foreign_keys,omitempty"`            // all of them; an empty list takes the key out
+		WhereFilters      []WhereFilter       `json:"where_filters,omitempty"`           // likewise
 		Columns           []columnDeclaration `json:"columns,omitempty"`
 	}
 	columnDeclaration struct {
@@ -147,9 +150,13 @@ func declarationJSON(d Declared) declaration {
 		return &s
 	}
 	out := declaration{ID: d.ID, Table: d.Table, Name: d.Name, Folder: d.Folder, Place: filepath.Base(d.Place), Fixed: strings.ReplaceAll(d.Fixed, d.Place, filepath.Base(d.Place)), declarationKeys: declarationKeys{Description: text(d.Description), PrimaryKey: d.PrimaryKey, Strategy: text(d.Strategy),
-		IncrementalColumn: text(d.IncrementalColumn), PartitionBy: text(d.PartitionBy), Granularity: text(d.Granularity), Dataset: text(d.Dataset), Schedule: text(d.Schedule), OnBadRow: text(d.OnBadRow), Schema: text(d.Schema)}}
+		IncrementalColumn: text(d.IncrementalColumn), PartitionBy: text(d.PartitionBy), Granularity: text(d.Granularity), Dataset: text(d.Dataset), Schedule: text(d.Schedule), OnBadRow: text(d.OnBadRow), Schema: text(d.Schema),
+		ForeignKeys: d.ForeignKeys, WhereFilters: d.WhereFilters}}
 	if n, err := strconv.Atoi(d.WindowDays); err == nil {
 		out.WindowDays = &n
+	}
+	if n, err := strconv.Atoi(d.ChunkDays); err == nil {
+		out.ChunkDays = &n
 	}
 	for _, c := range d.Columns {
 		out.Columns = append(out.Columns, columnDeclaration(c))
@@ -168,10 +175,18 @@ func (k declarationKeys) on(d Declaration) Declaration {
 	if k.PrimaryKey != nil {
 		d.PrimaryKey = k.PrimaryKey
 	}
-	if k.WindowDays != nil {
-		d.WindowDays = ""
-		if *k.WindowDays != 0 {
-			d.WindowDays = strconv.Itoa(*k.WindowDays)
+	if k.ForeignKeys != nil {
+		d.ForeignKeys = k.ForeignKeys
+	}
+	if k.WhereFilters != nil {
+		d.WhereFilters = k.WhereFilters
+	}
+	for from, to := range map[*int]*string{k.WindowDays: &d.WindowDays, k.ChunkDays: &d.ChunkDays} {
+		if from != nil {
+			*to = ""
+			if *from != 0 {
+				*to = strconv.Itoa(*from)
+			}
 		}
 	}
 	d.Columns = nil

@@ -32,7 +32,24 @@ type Declaration struct {
 	Schedule          string
 	OnBadRow          string
 	Schema            string
+	ChunkDays         string
+	ForeignKeys       []ForeignKey
+	WhereFilters      []WhereFilter
 	Columns           []DeclaredColumn
+}
+
+// ForeignKey tells that a column holds keys of another table.
+type ForeignKey struct {
+	Column      string `json:"column"`
+	References  string `json:"references"` // table.column
+	Description string `json:"description,omitempty"`
+}
+
+// WhereFilter is a condition on rows that the source checks.
+type WhereFilter struct {
+	Column   string   `json:"column"`
+	Operator string   `json:"operator"` // eq, ne, gt, ge, lt or le
+	Values   []string `json:"values"`
 }
 
 // DeclaredColumn is what is written of a column.
@@ -58,8 +75,12 @@ type Described struct {
 }
 
 // Change is what an admin wants a declaration to be. New adds the table, with Path where its file is; Gone takes it out.
+// NewName and NewFolder are written unless they are empty: the table moves there with its next sync.
 type Change struct {
 	Declaration
+	NewName   string
+	NewFolder string
+
 	New  bool
 	Gone bool
 	Path string

@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -61,6 +62,7 @@ func (d *paper) Save(ctx context.Context, _ string, c portal.Change) (string, er
 	defer d.mu.Unlock()
 	d.tables = slices.DeleteFunc(d.tables, func(t portal.Declared) bool { return t.ID == c.ID })
 	if !c.Gone {
+		c.Name, c.Folder = cmp.Or(c.NewName, c.Name), cmp.Or(c.NewFolder, c.Folder)
 		d.tables = append(d.tables, portal.Declared{Declaration: c.Declaration, Table: c.Folder + "." + c.Name, Place: "/srv/d.md:9"})
 	}
 	d.version++

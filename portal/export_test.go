@@ -13,3 +13,6 @@ var Randomart = randomart
 
 // AccuracyOf is what a metric's validation says of itself.
 var AccuracyOf = accuracyOf
+
+// VersionNumber is how the registry's older addresses tell a state of the description.
+var VersionNumber = versionNumber

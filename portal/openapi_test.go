@@ -265,6 +265,9 @@ func TestEachOperationAnswersAsItIsDescribed(t *testing.T) {
 	p := open(t, setup{desktop: true, change: func(o *portal.Options) {
 		o.Syncs, o.Alerting, o.Downloads = syncs, portal.Alerting{Telegram: "bot", Images: images}, downloads
 		o.Tables = onPaper()
+		o.Settings = func() portal.Settings {
+			return portal.Settings{List: []portal.Setting{{Key: "desktop.jwt_secret", Value: "set", Secret: true, Origin: ".env"}, {Key: "listen.http", Value: ":8080", Origin: "default", Next: ":80"}}}
+		}
 	}})
 	company(t, p)
 	ctx := t.Context()
@@ -338,6 +341,7 @@ func TestEachOperationAnswersAsItIsDescribed(t *testing.T) {
 
 	// What is declared of tables.
 	get("/api/v1/declarations", "/api/v1/declarations?q=orders&limit=1", "/api/v1/declarations/s.orders", "/api/v1/declarations/sales.orders", "/api/v1/discover", "/api/admin/discover-tables", "/api/admin/registry")
+	wants(t, a.call(program, "GET", "/api/v1/settings", nil, http.StatusOK), http.StatusOK, `"value":"set","secret":true`, `"next":":80"`)
 	a.call(program, "GET", "/api/v1/declarations/nothing", nil, http.StatusNotFound)
 	every := map[string]any{"schedule": "every 6h"}
 	wants(t, a.call(program, "PATCH", "/api/v1/declarations/sales.orders?dry_run=true", every, http.StatusOK), http.StatusOK, `"saved":false`, `"version":"1"`, "every 6h")
@@ -353,19 +357,25 @@ func TestEachOperationAnswersAsItIsDescribed(t *testing.T) {
 	a.call(program, "DELETE", "/api/v1/declarations/s.refunds?version=2", nil, http.StatusConflict)
 	wants(t, a.call(program, "DELETE", "/api/v1/declarations/s.refunds?version=3", nil, http.StatusOK), http.StatusOK, `"saved":true`, `"version":"4"`)
 	a.call(program, "DELETE", "/api/v1/declarations/s.refunds", nil, http.StatusNotFound)
-	// The same under the addresses of before, which tell 400 and 409 apart.
-	wants(t, a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "s.refunds", "primary_key": "id, no", "registered_by": "ada", "version": "4"}, http.StatusOK), http.StatusOK, `{"ok":true,"version":"5"}`)
-	wants(t, a.call(program, "GET", "/api/admin/registry", nil, http.StatusOK), http.StatusOK, `"ok":true,"version":"5"`, `"primary_key":["id","no"]`)
+	// The same under the addresses of before, which tell 400 and 409 apart and count versions in numbers.
+	number := func(seen string) json.Number { return json.Number(strconv.FormatInt(portal.VersionNumber(seen), 10)) }
+	wants(t, a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "s.refunds", "primary_key": "id, no", "registered_by": "ada", "version": number("4")}, http.StatusOK), http.StatusOK, `{"ok":true,"version":`+string(number("5"))+`}`)
+	wants(t, a.call(program, "GET", "/api/admin/registry", nil, http.StatusOK), http.StatusOK, `"ok":true,"version":`+string(number("5")), `"primary_key":["id","no"]`)
 	a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "s.refunds"}, http.StatusBadRequest)
 	a.call(program, "POST", "/api/admin/register-table", map[string]any{"id": "nothing"}, http.StatusBadRequest)
-	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"description": "x", "version": "4"}, http.StatusConflict)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"description": "x", "version": number("4")}, http.StatusConflict)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"description": "x", "version": "5"}, http.StatusBadRequest)
 	a.call(program, "PUT", "/api/admin/registry/nothing", every, http.StatusBadRequest)
-	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"folder": "other"}, http.StatusBadRequest)
-	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"where_filters": []any{map[string]any{"column": "id"}}}, http.StatusBadRequest)
-	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"id": "s.refunds", "description": "Money back", "version": "5"}, http.StatusOK)
-	a.call(program, "DELETE", "/api/admin/registry/s.refunds", map[string]any{"version": "5"}, http.StatusConflict)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"id": "other"}, http.StatusBadRequest)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"id": "s.refunds", "description": "Money back", "initial_load_chunk_days": 10, "version": number("5"),
+		"foreign_keys": []any{map[string]any{"column": "order_id", "references": "orders.id"}}, "where_filters": []any{map[string]any{"column": "id", "operator": "gt", "values": []string{"0"}}}}, http.StatusOK)
+	wants(t, a.call(program, "GET", "/api/admin/registry", nil, http.StatusOK), http.StatusOK, `"foreign_keys":[{"column":"order_id","references":"orders.id"}]`, `"where_filters":[{"column":"id","operator":"gt","values":["0"]}]`, `"initial_load_chunk_days":10`)
+	a.call(program, "PUT", "/api/admin/registry/s.refunds", map[string]any{"folder": "money", "name": "back"}, http.StatusOK)
+	wants(t, a.call(program, "GET", "/api/v1/declarations/s.refunds", nil, http.StatusOK), http.StatusOK, `"table":"money.back"`, `"order_id"`)
+	a.call(program, "DELETE", "/api/admin/registry/s.refunds", map[string]any{"version": number("5")}, http.StatusConflict)
 	a.call(program, "DELETE", "/api/admin/registry/s.refunds", nil, http.StatusOK)
 	a.call(program, "DELETE", "/api/admin/registry/s.refunds?version=1", nil, http.StatusBadRequest)
+	a.call(program, "DELETE", "/api/admin/registry/s.refunds?version=x", nil, http.StatusBadRequest)
 
 	// Ways in that outlive a token are made in a session.
 	for path, body := range map[string]any{"/api/v1/account/tokens": map[string]any{"name": "x", "scopes": []string{"read"}, "days": 1}, "/api/v1/account/keys": map[string]any{"key": evaKey}} {

@@ -1,26 +1,28 @@
 package portal
 
 import (
-	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"net/http"
+	"strconv"
 
 	"aida/portal/route"
 	"aida/store"
 )
 
-// The registry of tables under its older addresses. Its version is the text that /api/v1/declarations has.
+// The registry of tables under its older addresses, with the fields that it had there.
 func (p *Portal) referenceTableRoutes() []route.Route {
 	if p.o.Tables == nil {
 		return nil
 	}
 	id := map[string]string{"id": "The id that the source has for the table."}
-	body := registryBody{newDeclaration: newDeclaration{ID: "sales.refunds", declarationKeys: declarationKeys{PrimaryKey: oneOrMore{"id"}}}}
+	body := registryBody{ID: "sales.refunds", declarationKeys: declarationKeys{PrimaryKey: oneOrMore{"id"}}}
 	return []route.Route{
 		{Pattern: "GET /api/admin/discover-tables", Who: route.AdminCaller, Handle: p.discoverTables, Doc: reference("What tables the source has", route.Doc{Answer: discoveredAnswer{}, Fails: []int{500}})},
 		{Pattern: "GET /api/admin/registry", Who: route.AdminCaller, Handle: p.registry, Doc: reference("What is declared of each table", route.Doc{Answer: registryAnswer{}, Fails: []int{400}})},
 		{Pattern: "POST /api/admin/register-table", Who: route.AdminCaller, Handle: p.registerTable, Doc: reference("Declare a table", route.Doc{Body: body, Answer: versionAnswer{}, Fails: []int{409}})},
 		{Pattern: "PUT /api/admin/registry/{id}", Who: route.AdminCaller, Handle: p.updateRegistry, Doc: reference("Change what is declared of a table", route.Doc{Path: id, Body: registryBody{}, Answer: versionAnswer{}, Fails: []int{409}})},
-		{Pattern: "DELETE /api/admin/registry/{id}", Who: route.AdminCaller, Handle: p.unregister, Doc: reference("Take a table out of the description", route.Doc{Path: id, Query: []route.Param{{Name: "version", Text: "The version that you read; it may also be sent as JSON."}}, Answer: versionAnswer{}, Fails: []int{409}})},
+		{Pattern: "DELETE /api/admin/registry/{id}", Who: route.AdminCaller, Handle: p.unregister, Doc: reference("Take a table out of the description", route.Doc{Path: id, Query: []route.Param{{Name: "version", Type: "integer", Text: "The version that you read; it may also be sent as JSON."}}, Answer: versionAnswer{}, Fails: []int{409}})},
 	}
 }
 
@@ -44,27 +46,38 @@ type (
 	}
 	registryAnswer struct {
 		OK      bool              `json:"ok"`
-		Version string            `json:"version"`
+		Version int64             `json:"version"`
 		Folders map[string]string `json:"folder_mapping"`
 		Tables  []declaration     `json:"tables"`
 	}
 	registryBody struct {
-		newDeclaration
-		ForeignKeys  []any `json:"foreign_keys,omitempty"`
-		WhereFilters []any `json:"where_filters,omitempty"`
+		ID      string `json:"id,omitempty"`
+		Name    string `json:"name,omitempty"`
+		Folder  string `json:"folder,omitempty"`
+		Version int64  `json:"version,omitempty"` // that was read; 0 = whatever is there now
+		declarationKeys
+	}
+	registryVersion struct {
+		Version int64 `json:"version"`
 	}
 	versionAnswer struct {
-		OK      bool   `json:"ok"`
-		Version string `json:"version"`
+		OK      bool  `json:"ok"`
+		Version int64 `json:"version"`
 	}
 )
 
-// beyond refuses what this way in cannot write, rather than leave it out.
-func (b registryBody) beyond() error {
-	if len(b.ForeignKeys) > 0 || len(b.WhereFilters) > 0 {
-		return &store.Error{Code: store.Invalid, Message: "foreign_keys and where_filters cannot be written from here", Hint: "write them in data_description.md"}
+// versionNumber stands for a state of the description as a number, of 48 bits so that every JSON reader keeps it whole.
+func versionNumber(seen string) int64 {
+	h := sha256.Sum256([]byte(seen))
+	return int64(binary.BigEndian.Uint64(h[:8]) >> 16)
+}
+
+// seenAs is the state of the description that a version stands for, when that is the one of now.
+func seenAs(version int64, now string) string {
+	if version == 0 || version == versionNumber(now) {
+		return now
 	}
-	return nil
+	return "another one"
 }
 
 func (p *Portal) discoverTables(w http.ResponseWriter, r *http.Request) error {
@@ -91,7 +104,7 @@ func (p *Portal) registry(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := registryAnswer{OK: true, Version: all.Seen, Folders: map[string]string{}, Tables: []declaration{}}
+	out := registryAnswer{OK: true, Version: versionNumber(all.Seen), Folders: map[string]string{}, Tables: []declaration{}}
 	for bucket, folder := range all.Folders {
 		out.Folders[bucket] = folder
 	}
@@ -115,7 +128,7 @@ func (p *Portal) register(w http.ResponseWriter, r *http.Request, c Change, err 
 		}
 		return err
 	}
-	return p.JSON(w, http.StatusOK, versionAnswer{true, out.Version})
+	return p.JSON(w, http.StatusOK, versionAnswer{true, versionNumber(out.Version)})
 }
 
 func invalid(err error) error {
@@ -128,10 +141,8 @@ func (p *Portal) registerTable(w http.ResponseWriter, r *http.Request) error {
 	if err := readLoose(r, &b); err != nil {
 		return err
 	}
-	if err := b.beyond(); err != nil {
-		return err
-	}
-	c, err := p.newTable(r, b.newDeclaration)
+	c, err := p.newTable(r, newDeclaration{ID: b.ID, Name: b.Name, Folder: b.Folder, declarationKeys: b.declarationKeys})
+	c.Seen = seenAs(b.Version, c.Seen)
 	return p.register(w, r, c, err)
 }
 
@@ -140,23 +151,32 @@ func (p *Portal) updateRegistry(w http.ResponseWriter, r *http.Request) error {
 	if err := readLoose(r, &b); err != nil {
 		return err
 	}
-	if err := b.beyond(); err != nil {
-		return err
-	}
 	d, err := p.declaredTable(r, r.PathValue("id"))
-	if err == nil && (b.ID != "" && b.ID != d.ID || b.Name != "" && b.Name != d.Name || b.Folder != "" && b.Folder != d.Folder) {
-		err = &store.Error{Code: store.Invalid, Message: "id, name and folder of a table cannot be changed from here", Hint: "change them in data_description.md"}
+	if err == nil && b.ID != "" && b.ID != d.ID {
+		err = &store.Error{Code: store.Invalid, Message: "the id of a table cannot be changed", Hint: "take the table out, and register the other one"}
 	}
-	return p.register(w, r, Change{Declaration: b.on(d.Declaration), Seen: cmp.Or(b.Version, d.Seen)}, err)
+	c := Change{Declaration: b.on(d.Declaration), Seen: seenAs(b.Version, d.Seen)}
+	if b.Name != d.Name {
+		c.NewName = b.Name
+	}
+	if b.Folder != d.Folder {
+		c.NewFolder = b.Folder
+	}
+	return p.register(w, r, c, err)
 }
 
 func (p *Portal) unregister(w http.ResponseWriter, r *http.Request) error {
-	var b changedDeclaration
-	if r.ContentLength != 0 {
+	var b registryVersion
+	if text := r.URL.Query().Get("version"); text != "" {
+		var err error
+		if b.Version, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return badQuery("version", "It is a number.")
+		}
+	} else if r.ContentLength != 0 {
 		if err := readLoose(r, &b); err != nil {
 			return err
 		}
 	}
 	d, err := p.declaredTable(r, r.PathValue("id"))
-	return p.register(w, r, Change{Declaration: d.Declaration, Gone: true, Seen: cmp.Or(b.Version, r.URL.Query().Get("version"), d.Seen)}, err)
+	return p.register(w, r, Change{Declaration: d.Declaration, Gone: true, Seen: seenAs(b.Version, d.Seen)}, err)
 }

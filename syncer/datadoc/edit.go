@@ -18,8 +18,33 @@ type Edit struct {
 
 // KeyEdit gives a key a value; none takes the key out.
 type KeyEdit struct {
-	Key    string
-	Values []string // several only for primary_key
+	Key     string
+	Values  []string  // several only for primary_key
+	Foreign []Foreign // of foreign_keys
+	Filters []Filter  // of where_filters
+}
+
+// text is the value as a file has it.
+func (k KeyEdit) text() string {
+	var items []string
+	for _, f := range k.Foreign {
+		item := "{column: " + encodeScalar("", f.Column) + ", references: " + encodeScalar("", f.References)
+		if f.Description != "" {
+			item += ", description: " + encodeScalar("", f.Description)
+		}
+		items = append(items, item+"}")
+	}
+	for _, f := range k.Filters {
+		var values []string
+		for _, v := range f.Values {
+			values = append(values, strconv.Quote(v))
+		}
+		items = append(items, "{column: "+encodeScalar("", f.Column)+", operator: "+encodeScalar("", f.Operator)+", values: ["+strings.Join(values, ", ")+"]}")
+	}
+	if len(items) > 0 {
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return encodeAll(k.Values)
 }
 
 // ColumnEdit says what is declared of a column. Empty texts, and a mark that is off, take the key out.
@@ -31,8 +56,8 @@ type ColumnEdit struct {
 }
 
 // editable are the keys that Apply sets, in the order in which a description has them.
-var editable = []string{"id", "name", "description", "primary_key", "sync_strategy", "incremental_column", "incremental_window_days", "partition_by", "partition_granularity",
-	"dataset", "schedule", "on_bad_row", "schema"}
+var editable = []string{"id", "name", "folder", "description", "primary_key", "sync_strategy", "incremental_column", "incremental_window_days", "initial_load_chunk_days", "partition_by",
+	"partition_granularity", "foreign_keys", "where_filters", "dataset", "schedule", "on_bad_row", "schema"}
 
 // Written gives the tables of a text as they are written: no folder is looked up, no default filled in, nothing checked.
 func Written(name string, text []byte) []Table {
@@ -99,7 +124,7 @@ func apply(name string, text []byte, e Edit) ([]byte, error) {
 			return nil, err
 		}
 		if !reflect.DeepEqual(fieldOf(before[i], k.Key), fieldOf(want[i], k.Key)) {
-			out = editTable(out, e.ID, func(m mapping) []byte { return m.set(k.Key, encodeAll(k.Values), editable) })
+			out = editTable(out, e.ID, func(m mapping) []byte { return m.set(k.Key, k.text(), editable) })
 		}
 	}
 	for _, c := range e.Columns {
@@ -186,6 +211,14 @@ func setField(t *Table, k KeyEdit) error {
 		return fmt.Errorf("key %s cannot be changed from here", k.Key)
 	}
 	value := strings.Join(k.Values, ", ")
+	switch k.Key {
+	case "foreign_keys":
+		f.Set(reflect.ValueOf(append([]Foreign(nil), k.Foreign...)))
+		return nil
+	case "where_filters":
+		f.Set(reflect.ValueOf(append([]Filter(nil), k.Filters...)))
+		return nil
+	}
 	switch f.Kind() {
 	case reflect.Slice:
 		f.Set(reflect.ValueOf(Words(slices.Clone(k.Values))))

@@ -3,6 +3,7 @@ package datadoc
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,7 +46,7 @@ The end.
 
 // An edit touches the lines that it must, and no others: not comments, not quotes, not the order of keys, not the prose.
 func TestAnEditChangesWhatItNamesAndNoOtherByte(t *testing.T) {
-	key := func(id, k string, v ...string) Edit { return Edit{ID: id, Keys: []KeyEdit{{k, v}}} }
+	key := func(id, k string, v ...string) Edit { return Edit{ID: id, Keys: []KeyEdit{{Key: k, Values: v}}} }
 	column := func(c ColumnEdit) Edit { return Edit{ID: "in.c-shop.cars", Columns: []ColumnEdit{c}} }
 	for _, c := range []struct {
 		name     string
@@ -95,8 +96,8 @@ func TestAnEditChangesWhatItNamesAndNoOtherByte(t *testing.T) {
 
 func TestAnEditThatCannotBeMadeIsRefused(t *testing.T) {
 	for name, e := range map[string]Edit{
-		"nowhere": {ID: "in.c-shop.none", Keys: []KeyEdit{{"description", []string{"x"}}}}, "cannot be changed from here": {ID: "in.c-shop.cars", Keys: []KeyEdit{{"id", []string{"x"}}}},
-		"not a whole number": {ID: "in.c-shop.cars", Keys: []KeyEdit{{"incremental_window_days", []string{"x"}}}},
+		"nowhere": {ID: "in.c-shop.none", Keys: []KeyEdit{{Key: "description", Values: []string{"x"}}}}, "cannot be changed from here": {ID: "in.c-shop.cars", Keys: []KeyEdit{{Key: "id", Values: []string{"x"}}}},
+		"not a whole number": {ID: "in.c-shop.cars", Keys: []KeyEdit{{Key: "incremental_window_days", Values: []string{"x"}}}},
 	} {
 		if out, err := Apply("d.md", []byte(garage), e); err == nil || name != "nowhere" && !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v %s", name, err, out)
@@ -150,7 +151,7 @@ func TestEditsOfTheShippedDescriptionsCanBeUndone(t *testing.T) {
 			if left, err := Remove("d.md", text, table.ID); err != nil || len(left) >= len(text) {
 				t.Errorf("%s, %s cannot be removed: %v", file, table.ID, err)
 			}
-			there, err := Apply("d.md", text, Edit{ID: table.ID, Keys: []KeyEdit{{"schedule", []string{"every 7h"}}}, Columns: []ColumnEdit{{Name: "brand_new", Type: "int64", Description: "a \"b\" # c"}}})
+			there, err := Apply("d.md", text, Edit{ID: table.ID, Keys: []KeyEdit{{Key: "schedule", Values: []string{"every 7h"}}}, Columns: []ColumnEdit{{Name: "brand_new", Type: "int64", Description: "a \"b\" # c"}}})
 			if err != nil {
 				if len(table.Columns) > 0 && table.Columns[0].Plain {
 					continue
@@ -162,7 +163,7 @@ func TestEditsOfTheShippedDescriptionsCanBeUndone(t *testing.T) {
 			if table.Schedule != "" {
 				was = []string{table.Schedule}
 			}
-			back, err := Apply("d.md", there, Edit{ID: table.ID, Keys: []KeyEdit{{"schedule", was}}})
+			back, err := Apply("d.md", there, Edit{ID: table.ID, Keys: []KeyEdit{{Key: "schedule", Values: was}}})
 			if err != nil {
 				t.Errorf("%s, %s: %v", file, table.ID, err)
 				continue
@@ -180,7 +181,7 @@ func FuzzAnEditTouchesNoOtherTable(f *testing.F) {
 	f.Add(garage, "in.c-shop.cars", "some: text # here")
 	f.Add(bikes, "in.c-shop.models", "x")
 	f.Fuzz(func(t *testing.T, text, id, value string) {
-		out, err := Apply("d.md", []byte(text), Edit{ID: id, Keys: []KeyEdit{{"description", []string{value}}, {"schedule", nil}}, Columns: []ColumnEdit{{Name: "x", Type: "int64"}}})
+		out, err := Apply("d.md", []byte(text), Edit{ID: id, Keys: []KeyEdit{{Key: "description", Values: []string{value}}, {Key: "schedule"}}, Columns: []ColumnEdit{{Name: "x", Type: "int64"}}})
 		if err != nil {
 			return
 		}
@@ -194,4 +195,27 @@ func FuzzAnEditTouchesNoOtherTable(f *testing.F) {
 		}
 		t.Errorf("the table is gone from\n%s", out)
 	})
+}
+
+func TestKeysOfOtherTablesAndFiltersAreWritten(t *testing.T) {
+	text := "```yaml\ntables:\n  - id: s.a\n    name: a\n    folder: f\n    primary_key: id\n    foreign_keys: # of old\n      - {column: x, references: b.id}\n    sync_strategy: full_refresh # stays\n```\n"
+	put := func(text string, k KeyEdit) string {
+		t.Helper()
+		out, err := Apply("d.md", []byte(text), Edit{ID: "s.a", Keys: []KeyEdit{k}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	foreign := KeyEdit{Key: "foreign_keys", Foreign: []Foreign{{"x", "b.id", `the "b": it # belongs to`}, {"y", "c.id", ""}}}
+	filters := KeyEdit{Key: "where_filters", Filters: []Filter{{Column: "day", Operator: "ge", Values: []string{"{{last_week}}", "a, b]"}}}}
+	out := put(put(text, foreign), filters)
+	got := Written("d.md", []byte(out))[0]
+	if !slices.Equal(got.ForeignKeys, foreign.Foreign) || len(got.WhereFilters) != 1 || !slices.Equal(got.WhereFilters[0].Values, filters.Filters[0].Values) || !strings.Contains(out, "sync_strategy: full_refresh # stays\n") {
+		t.Errorf("%s", out)
+	}
+	out = put(put(put(out, KeyEdit{Key: "foreign_keys"}), KeyEdit{Key: "where_filters"}), KeyEdit{Key: "name", Values: []string{"b"}})
+	if want := strings.Replace(strings.Replace(text, "    foreign_keys: # of old\n      - {column: x, references: b.id}\n", "", 1), "name: a", "name: b", 1); out != want {
+		t.Errorf("%s", out)
+	}
 }
