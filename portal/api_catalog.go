@@ -20,8 +20,8 @@ func (p *Portal) apiCatalogRoutes() []route.Route {
 		{Pattern: "GET /api/v1/tables", Who: route.Caller, Handle: p.tableList, Doc: doc("List your tables", route.Doc{Query: []route.Param{wordsParam, afterParam, limitParam}, Answer: tablesAnswer{}})},
 		{Pattern: "GET /api/v1/tables/{table}", Who: route.Caller, Handle: p.tableDetail, Doc: doc("One table: description, files, profile and history", route.Doc{Path: table, Answer: tableAnswer{}, Fails: []int{404}})},
 		{Pattern: "GET /api/v1/tables/{table}/profile", Who: route.Caller, Handle: p.apiProfile, Doc: doc("What is known of a table's values", route.Doc{Path: table, Answer: store.Profile{}, Fails: []int{404}})},
-		{Pattern: "PUT /api/v1/tables/{table}/watch", Who: route.Caller, Handle: p.putWatch, Doc: doc("Be told of new versions of a table", route.Doc{Path: table, Answer: watchAnswer{}, Fails: []int{404}})},
-		{Pattern: "DELETE /api/v1/tables/{table}/watch", Who: route.Caller, Handle: p.deleteWatch, Doc: doc("Be told of them no longer", route.Doc{Path: table, Answer: watchAnswer{}, Fails: []int{404}})},
+		{Pattern: "PUT /api/v1/tables/{table}/watch", Who: route.Caller, Handle: p.apiWatch(true), Doc: doc("Be told of new versions of a table", route.Doc{Path: table, Answer: watchAnswer{}, Fails: []int{404}})},
+		{Pattern: "DELETE /api/v1/tables/{table}/watch", Who: route.Caller, Handle: p.apiWatch(false), Doc: doc("Be told of them no longer", route.Doc{Path: table, Answer: watchAnswer{}, Fails: []int{404}})},
 		{Pattern: "GET /api/v1/find", Who: route.Caller, Handle: p.apiFind, Doc: doc("Find pages, tables, columns and, for admins, people by name", route.Doc{Query: []route.Param{wordsParam}, Answer: findAnswer{}})},
 	}
 }

@@ -16,3 +16,6 @@ var AccuracyOf = accuracyOf
 
 // VersionNumber is how the registry's older addresses tell a state of the description.
 var VersionNumber = versionNumber
+
+// TakesGzip tells whether a client reads gzip.
+var TakesGzip = takesGzip

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,8 +142,21 @@ func (p *Portal) file(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
 	h.Set(gzhttp.HeaderNoCompression, "1") // a packed answer would be another one than its hash says
 	live := &liveFile{p: p, r: r, me: me, t: t, f: f, version: a.Version, checked: time.Now()}
-	http.ServeContent(&steadyWriter{w, http.NewResponseController(w)}, r, "", i.ModTime(), io.NewSectionReader(live, 0, size))
+	out := steady(w)
+	http.ServeContent(out, r, "", i.ModTime(), io.NewSectionReader(live, 0, size))
+	if out.took(r, size) && strings.HasPrefix(path.Clean("/"+name), "/server/parquet/") {
+		p.notePull(r, me)
+	}
 	return nil
+}
+
+// notePull notes that a person took a table's file. The client may have gone already, which takes nothing back.
+func (p *Portal) notePull(r *http.Request, me *visitor) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 10*time.Second)
+	defer cancel()
+	if err := p.store.MarkSync(ctx, me.User.ID); err != nil {
+		p.log.Error("a pull cannot be noted", "user", me.User.Name, "error", err) // the answer is out
+	}
 }
 
 // etagOf names what a file holds: the hash of its bytes, or for files of the person's own folder, which nobody hashes, size and time.
@@ -252,7 +266,13 @@ func (l *liveFile) check() error {
 // steadyWriter gives a client that takes what it is sent as long as it needs, and one that takes nothing a minute.
 type steadyWriter struct {
 	http.ResponseWriter
-	c *http.ResponseController
+	c      *http.ResponseController
+	status int
+	sent   int64
+}
+
+func steady(w http.ResponseWriter) *steadyWriter {
+	return &steadyWriter{ResponseWriter: w, c: http.NewResponseController(w)}
 }
 
 const (
@@ -262,7 +282,31 @@ const (
 
 func (w *steadyWriter) Write(b []byte) (int, error) {
 	_ = w.c.SetWriteDeadline(time.Now().Add(stall)) // where none can be set the server's own one counts
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.sent += int64(n)
+	return n, err
+}
+
+func (w *steadyWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// theRest asks for a file from somewhere on, as a client does that goes on with one.
+var theRest = regexp.MustCompile(`^bytes=[0-9]+-$`)
+
+// took tells whether the client has the whole file now: it was sent, or the rest of it was, or it was there already. Pieces
+// out of the middle, as engines read them, are no pull.
+func (w *steadyWriter) took(r *http.Request, size int64) bool {
+	switch {
+	case r.Method != http.MethodGet:
+		return false
+	case w.status == http.StatusOK:
+		return w.sent == size
+	case w.status == http.StatusPartialContent && theRest.MatchString(r.Header.Get("Range")):
+		return strconv.FormatInt(w.sent, 10) == w.Header().Get("Content-Length")
+	}
+	return w.status == http.StatusNotModified
 }
 
 // ReadFrom copies in larger pieces than io.Copy would by itself.

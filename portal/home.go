@@ -41,7 +41,8 @@ type homeTable struct {
 	store.Table
 	Rows, Bytes int64
 	State, Why  string
-	New         bool // changed since the last pull
+	Trend       *trend // of the rows; nil = there is one version only
+	New         bool   // changed since the last pull
 }
 
 // placeView is what an admin sees on top.

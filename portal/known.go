@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"html/template"
 	"sync"
 	"time"
 
@@ -22,8 +21,10 @@ type known struct {
 }
 
 type knownCache struct {
-	mu   sync.Mutex
-	last *known
+	mu     sync.Mutex
+	last   *known
+	trends map[int64][]int64 // of the rows of tables, as of a generation
+	of     int64
 }
 
 // knownOnce is what a request was told, so that all of a page is of one state, and is asked for once.
@@ -60,8 +61,12 @@ func (p *Portal) knownNow(ctx context.Context) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
+	trends, err := p.tables.trendsOf(ctx, p.store)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range states {
-		h := homeTable{Table: t.Table, Rows: t.Rows, Bytes: t.Bytes, State: "good", Why: "good"}
+		h := homeTable{Table: t.Table, Rows: t.Rows, Bytes: t.Bytes, State: "good", Why: "good", Trend: trendOf(trends[t.ID], t.Rows)}
 		switch {
 		case t.Definition.QueryMode == "remote":
 			h.Why = "stays at its source"
@@ -80,6 +85,19 @@ func (p *Portal) knownNow(ctx context.Context) (*known, error) {
 	return k, nil
 }
 
+// trendsOf reads how the rows of tables went, once for each generation.
+func (c *knownCache) trendsOf(ctx context.Context, s *store.Store) (map[int64][]int64, error) {
+	list, err := s.GenerationsBefore(ctx, 0, 1)
+	if err != nil || len(list) == 0 || c.trends != nil && c.of == list[0].ID {
+		return c.trends, err
+	}
+	if c.trends, err = s.RowTrends(ctx); err != nil {
+		return nil, err
+	}
+	c.of = list[0].ID
+	return c.trends, nil
+}
+
 // contentLife is how long a page's content is shown again while nothing changed: its relative times grow old.
 const contentLife = 5 * time.Second
 
@@ -90,29 +108,35 @@ type contentCache struct {
 }
 
 type content struct {
-	html template.HTML
+	page *packed
 	at   time.Time
 }
 
 const maxContents = 200
 
-func (c *contentCache) get(key string, now time.Time) (template.HTML, bool) {
+// get gives what was written before. When that grew old, one caller is told that there is nothing, and writes it anew, while
+// the others go on with what there is.
+func (c *contentCache) get(key string, now time.Time) (*packed, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x, ok := c.all[key]
-	if age := now.Sub(x.at); !ok || age < 0 || age > contentLife {
-		return "", false
+	if !ok {
+		return nil, false
 	}
-	return x.html, true
+	if age := now.Sub(x.at); age < 0 || age > contentLife {
+		c.all[key] = content{x.page, now}
+		return nil, false
+	}
+	return x.page, true
 }
 
-func (c *contentCache) put(key string, html template.HTML, now time.Time) {
+func (c *contentCache) put(key string, page *packed, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil || len(c.all) >= maxContents {
 		c.all = map[string]content{}
 	}
-	c.all[key] = content{html, now}
+	c.all[key] = content{page, now}
 }
 
 // viewKey names what of the tables a person sees: those who see the same share a key.

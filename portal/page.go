@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"aida/assets"
 	"aida/store"
@@ -23,7 +24,7 @@ type page struct {
 	Script string  // a module of static/js besides the one that every page has
 	Data   any
 
-	Content template.HTML // the template's content, when it was written before; Data is not asked then
+	Content *packed // the template's content, when it was written before; Data is not asked then
 }
 
 // crumb is a link to a page above.
@@ -32,6 +33,7 @@ type crumb struct{ Name, Path string }
 // view is what a template sees.
 type view struct {
 	page
+	Content    template.HTML
 	Instance   instanceView
 	Visitor    *visitor
 	Nav        []section
@@ -63,27 +65,46 @@ func (p *Portal) render(w http.ResponseWriter, r *http.Request, status int, name
 		v.Chip = p.chipOf(r.Context())
 		v.Notice = p.takeNotice(w, r)
 	}
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "layout", v); err != nil {
+	apart := pg.Content != nil && takesGzip(r)
+	switch {
+	case apart:
+		v.Content = contentMark
+	case pg.Content != nil:
+		v.Content = pg.Content.text
+	}
+	b := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	if err := t.ExecuteTemplate(b, "layout", v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if apart {
+		head, tail, _ := bytes.Cut(b.Bytes(), []byte(contentMark))
+		return sendPacked(w, status, head, pg.Content, tail)
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
 }
 
+// contentMark stands for content that is put in later. Text of a page cannot hold it, as its < would be escaped.
+const contentMark = "<!--content-->"
+
+// buffers are what pages are written in.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // write gives the content of a page, without the frame around it.
-func (p *Portal) write(r *http.Request, name string, pg page) (template.HTML, error) {
+func (p *Portal) write(r *http.Request, name string, pg page) (*packed, error) {
 	t, ok := p.pages[name]
 	if !ok {
-		return "", fmt.Errorf("page %s does not exist", name)
+		return nil, fmt.Errorf("page %s does not exist", name)
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "content", view{page: pg, Visitor: visitorFrom(r), Path: r.URL.Path}); err != nil {
-		return "", fmt.Errorf("page %s: %w", name, err)
+		return nil, fmt.Errorf("page %s: %w", name, err)
 	}
-	return template.HTML(b.String()), nil
+	return pack(template.HTML(b.String()))
 }
 
 // Render shows a page for a provider.

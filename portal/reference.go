@@ -92,7 +92,7 @@ func (p *Portal) download(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "private, no-cache")
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	http.ServeContent(&steadyWriter{w, http.NewResponseController(w)}, r, "", i.ModTime(), f)
+	http.ServeContent(steady(w), r, "", i.ModTime(), f)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -84,24 +85,29 @@ func (p *Portal) watchTable(w http.ResponseWriter, r *http.Request) error {
 	return p.done(w, r, tablePath(t), "You are no longer told of new versions of %s.", t.FullName())
 }
 
-// putWatch and deleteWatch are the same for programs.
-func (p *Portal) putWatch(w http.ResponseWriter, r *http.Request) error {
-	return p.apiWatch(w, r, true)
+// apiWatch is the same for programs.
+func (p *Portal) apiWatch(on bool) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		t, _, err := p.readable(r)
+		if err != nil {
+			return err
+		}
+		if err := p.store.WatchTable(r.Context(), visitorFrom(r).User.ID, t.ID, on); err != nil {
+			return err
+		}
+		return p.JSON(w, http.StatusOK, watchAnswer{t.FullName(), on})
+	}
 }
 
-func (p *Portal) deleteWatch(w http.ResponseWriter, r *http.Request) error {
-	return p.apiWatch(w, r, false)
-}
-
-func (p *Portal) apiWatch(w http.ResponseWriter, r *http.Request, on bool) error {
-	t, _, err := p.readable(r)
-	if err != nil {
-		return err
+// metricsReading are the metrics, of those that an access shows, which read a table.
+func (p *Portal) metricsReading(ctx context.Context, a *store.Access, t store.Table) (out []store.Metric, err error) {
+	list, err := p.store.Metrics(ctx, a)
+	for _, m := range list {
+		if slices.ContainsFunc(m.Reads, func(x store.Table) bool { return x.ID == t.ID }) {
+			out = append(out, m)
+		}
 	}
-	if err := p.store.WatchTable(r.Context(), visitorFrom(r).User.ID, t.ID, on); err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, watchAnswer{t.FullName(), on})
+	return out, err
 }
 
 const (
@@ -147,14 +153,8 @@ func (p *Portal) tableViewOf(r *http.Request, t store.Table, a *store.Access) (*
 	v.Columns = columnsOf(t, v.Files, v.Profile)
 	v.Sample = sampleOf(v.Profile, v.Columns)
 	v.Relates = relationsOf(v.Profile, a)
-	metrics, err := p.store.Metrics(ctx, a)
-	if err != nil {
+	if v.Metrics, err = p.metricsReading(ctx, a, t); err != nil {
 		return nil, err
-	}
-	for _, m := range metrics {
-		if slices.ContainsFunc(m.Reads, func(x store.Table) bool { return x.ID == t.ID }) {
-			v.Metrics = append(v.Metrics, m)
-		}
 	}
 	from := "server/parquet/" + t.Folder + "/" + t.Name + ".parquet"
 	if len(v.Files) > 0 && v.Files[0].Logical != t.Folder+"/"+t.Name+".parquet" {

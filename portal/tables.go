@@ -15,8 +15,8 @@ func (p *Portal) tableRoutes() []route.Route {
 	out := []route.Route{
 		{Pattern: "GET /admin/tables", Who: route.Admin, Handle: p.adminTables},
 		{Pattern: "POST /admin/tables/{table}/pause", Who: route.Admin, Handle: p.pauseTable},
-		{Pattern: "POST /api/v1/tables/{table}/pause", Who: route.AdminCaller, Handle: p.pauseByAPI, Doc: &route.Doc{Tag: "Place", Summary: "Keep a table out of scheduled syncs", Path: table, Answer: pauseAnswer{}, Fails: []int{404}}},
-		{Pattern: "POST /api/v1/tables/{table}/resume", Who: route.AdminCaller, Handle: p.resumeByAPI, Doc: &route.Doc{Tag: "Place", Summary: "Let scheduled syncs take a table again", Path: table, Answer: pauseAnswer{}, Fails: []int{404}}},
+		{Pattern: "POST /api/v1/tables/{table}/pause", Who: route.AdminCaller, Handle: p.pauseByAPI(true), Doc: &route.Doc{Tag: "Place", Summary: "Keep a table out of scheduled syncs", Path: table, Answer: pauseAnswer{}, Fails: []int{404}}},
+		{Pattern: "POST /api/v1/tables/{table}/resume", Who: route.AdminCaller, Handle: p.pauseByAPI(false), Doc: &route.Doc{Tag: "Place", Summary: "Let scheduled syncs take a table again", Path: table, Answer: pauseAnswer{}, Fails: []int{404}}},
 	}
 	if p.o.Tables != nil {
 		out = append(out,
@@ -24,7 +24,9 @@ func (p *Portal) tableRoutes() []route.Route {
 			route.Route{Pattern: "GET /admin/tables/add", Who: route.Admin, Handle: p.addTable},
 			route.Route{Pattern: "POST /admin/tables/add", Who: route.Admin, Handle: p.saveNewTable},
 			route.Route{Pattern: "GET /admin/tables/{table}", Who: route.Admin, Handle: p.editTable},
-			route.Route{Pattern: "POST /admin/tables/{table}", Who: route.Admin, Handle: p.saveTable})
+			route.Route{Pattern: "POST /admin/tables/{table}", Who: route.Admin, Handle: p.saveTable},
+			route.Route{Pattern: "GET /admin/tables/{table}/remove", Who: route.Admin, Handle: p.askRemoveTable},
+			route.Route{Pattern: "POST /admin/tables/{table}/remove", Who: route.Admin, Handle: p.removeTable})
 	}
 	return out
 }
@@ -110,20 +112,16 @@ func (p *Portal) pauseTable(w http.ResponseWriter, r *http.Request) error {
 	return p.done(w, r, adminTablePath(t), "%s is synced by schedule again.", t.FullName())
 }
 
-func (p *Portal) pauseByAPI(w http.ResponseWriter, r *http.Request) error {
-	return p.setPaused(w, r, true)
-}
-func (p *Portal) resumeByAPI(w http.ResponseWriter, r *http.Request) error {
-	return p.setPaused(w, r, false)
-}
-
-func (p *Portal) setPaused(w http.ResponseWriter, r *http.Request, pause bool) error {
-	t, err := p.describedTable(r)
-	if err != nil {
-		return err
+// pauseByAPI pauses a table, or with pause off lets the schedule have it again.
+func (p *Portal) pauseByAPI(pause bool) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		t, err := p.describedTable(r)
+		if err != nil {
+			return err
+		}
+		if err := p.store.PauseTable(r.Context(), visitorFrom(r).User.Name, t.FullName(), pause); err != nil {
+			return err
+		}
+		return p.JSON(w, http.StatusOK, pauseAnswer{t.FullName(), pause})
 	}
-	if err := p.store.PauseTable(r.Context(), visitorFrom(r).User.Name, t.FullName(), pause); err != nil {
-		return err
-	}
-	return p.JSON(w, http.StatusOK, pauseAnswer{t.FullName(), pause})
 }
