@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 )
 
 // folder is where rules are in a home.
@@ -55,7 +56,11 @@ func (e entry) same(o entry) bool {
 	return e.file == o.file && e.problem == o.problem && e.info.Size() == o.info.Size() && e.info.ModTime().Equal(o.info.ModTime()) && os.SameFile(e.info, o.info)
 }
 
-var properName = regexp.MustCompile(`^[\pL\pN_][\pL\pN_.-]{0,63}$`)
+var nameLetters = regexp.MustCompile(`^[\pL\pN_][\pL\pN_.-]*$`)
+
+// properName tells whether a rule can be called so. The length is counted apart: in the expression each of 64 places would
+// hold all of Unicode's letters, in megabytes.
+func properName(s string) bool { return utf8.RuneCountInString(s) <= 64 && nameLetters.MatchString(s) }
 
 // maxEntries bounds how much of a folder is looked at.
 const maxEntries = 1000
@@ -89,7 +94,7 @@ func (h *home) list() ([]entry, error) {
 		}
 		e := entry{name: strings.ToValidUTF8(name, "_"), file: file, info: info}
 		switch {
-		case !properName.MatchString(name):
+		case !properName(name):
 			e.problem = "a rule's file is named with letters, digits, dots, dashes and underscores, 64 at most"
 		case !info.Mode().IsRegular():
 			e.problem = "a rule is a regular file, not a link or a folder"

@@ -96,7 +96,7 @@ func ruleOf(h *home, e entry, states map[string]store.RuleState) (store.Rule, er
 // Save writes a rule's file. was is the hash of the text that was edited, "" for a new rule: what somebody else wrote
 // meanwhile is not overwritten. A text that is no rule is refused.
 func (r *Runner) Save(ctx context.Context, u store.User, name, text, was string) error {
-	if !properName.MatchString(name) {
+	if !properName(name) {
 		return &store.Error{Code: store.Invalid, Message: "the name of the file is missing or has other signs", Hint: "use letters, digits, dots, dashes and underscores, 64 at most"}
 	}
 	text = strings.ReplaceAll(text, "\r\n", "\n") // as browsers send it
