@@ -283,6 +283,9 @@ func (n *Notify) attempt(ctx context.Context, c Channel, list []store.Delivery) 
 	}
 }
 
+// patience is how long a channel may go on asking for pauses, which count as no attempts.
+const patience = 24 * time.Hour
+
 // note writes down how an attempt ended.
 func (n *Notify) note(ctx context.Context, d store.Delivery, err error) {
 	state, next, cause := store.Sent, time.Time{}, ""
@@ -299,7 +302,7 @@ func (n *Notify) note(ctx context.Context, d store.Delivery, err error) {
 	default:
 		state, next, cause = store.Pending, time.Now().Add(backoff(d.Attempts)), err.Error()
 	}
-	if state == store.Pending && ctx.Err() == nil && d.Attempts >= n.o.MaxAttempts {
+	if state == store.Pending && ctx.Err() == nil && d.Attempts >= n.o.MaxAttempts && (retry == nil || time.Since(d.Alert.CreatedAt) > patience) {
 		state = store.Dead
 	}
 	if err := n.o.Store.FinishDelivery(context.WithoutCancel(ctx), d.ID, state, next, cause); err != nil {

@@ -89,7 +89,7 @@ func run(t *testing.T, n *Notify) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -167,6 +167,35 @@ func TestADeliveryIsTriedAgainAndThenGivenUp(t *testing.T) {
 	}
 	eventually(t, "the retried one comes first", func() bool {
 		return slices.Equal(w.sent(), []string{"100 hello", "200 hello", "200 again"})
+	})
+}
+
+// A channel that asks for pauses is not at fault, so an alert waits however often it does. One that fails is given up.
+func TestAskedForPausesAreNoAttempts(t *testing.T) {
+	s := open(t)
+	addUser(t, s, "eva", "100")
+	addUser(t, s, "tom", "200")
+	tries := map[string]int{}
+	w := &wire{}
+	w.answer = func(d store.Delivery) error {
+		tries[d.Address]++
+		switch {
+		case d.Address == "200":
+			return errors.New("no answer")
+		case tries[d.Address] < 5:
+			return &Retry{After: time.Millisecond, Err: errors.New("too many requests")}
+		}
+		return nil
+	}
+	n := newNotify(t, Options{Store: s, Channels: []Channel{w}, Poll: 10 * time.Millisecond, MaxAttempts: 1})
+	run(t, n)
+	if err := n.Raise(t.Context(), store.Raise{Source: "system", Dedupe: "x", Title: "hello", To: store.Audience{Everyone: true}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "eva gets it", func() bool { return slices.Equal(w.sent(), []string{"100 hello"}) })
+	eventually(t, "tom's is given up", func() bool {
+		dead, err := s.Deliveries(t.Context(), store.Dead, 10)
+		return err == nil && len(dead) == 1 && dead[0].User == "tom"
 	})
 }
 
