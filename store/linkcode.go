@@ -84,7 +84,8 @@ func (s *Store) UseLinkCode(ctx context.Context, actor string, userID int64, cha
 		if err != nil {
 			return fmt.Errorf("link code: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM link_attempts WHERE user_id = ? OR at <= ?`, userID, nanos(now.Add(-linkGuessWindow))); err != nil {
+		// A right code does not make up for wrong ones: everybody can have right ones, of a chat of their own.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM link_attempts WHERE at <= ?`, nanos(now.Add(-linkGuessWindow))); err != nil {
 			return fmt.Errorf("link code: %w", err)
 		}
 		return s.linkChannel(ctx, tx, actor, userID, channel, address)
