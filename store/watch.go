@@ -119,15 +119,60 @@ func (s *Store) raiseVersion(ctx context.Context, tx *sql.Tx, list []news) (bool
 	return true, nil
 }
 
-// RaiseExpiring tells people, once each, of their API tokens that end within a time.
+// ending is a token that ends, or a desktop app that did.
+type ending struct {
+	id         int64
+	user, name string
+	at         int64
+}
+
+func scanEnding(rows *sql.Rows) (e ending, err error) {
+	return e, rows.Scan(&e.id, &e.user, &e.name, &e.at)
+}
+
+// RaiseExpiring tells people, once each, of their API tokens that end within a time, and of their desktop apps that have been
+// signed out.
 func (s *Store) RaiseExpiring(ctx context.Context, within time.Duration) (written int, err error) {
-	now := s.now()
-	type ending struct {
-		id         int64
-		user, name string
-		at         int64
+	tokens, err := s.raiseTokens(ctx, within)
+	if err != nil {
+		return tokens, err
 	}
-	list, err := collect(ctx, s.r, func(rows *sql.Rows) (e ending, err error) { return e, rows.Scan(&e.id, &e.user, &e.name, &e.at) },
+	apps, err := s.raiseApps(ctx)
+	return tokens + apps, err
+}
+
+const (
+	appSilence = 24 * time.Hour     // after its end an app that runs has exchanged its token long ago
+	appGrace   = 7 * 24 * time.Hour // until then it can
+)
+
+// raiseApps finds desktop apps that let their token run out, and so get no alerts; an app that runs exchanges it in time.
+func (s *Store) raiseApps(ctx context.Context) (written int, err error) {
+	now := s.now()
+	list, err := collect(ctx, s.r, scanEnding,
+		`SELECT t.id, u.name, t.name, t.expires_at FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = ? AND u.suspended_at = 0 AND t.expires_at > ? AND t.expires_at <= ?
+		AND NOT EXISTS (SELECT 1 FROM conditions c WHERE c.source = 'system' AND c.dedupe = 'app ' || t.id || ' ' || t.expires_at)`, DeviceToken, nanos(now.Add(-appGrace)), nanos(now.Add(-appSilence)))
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range list {
+		at := fromNanos(e.at)
+		a, err := s.RaiseAlert(ctx, Raise{Source: "system", Dedupe: fmt.Sprintf("app %d %d", e.id, e.at), Severity: Warning, Event: true, Cooldown: -1, To: Audience{User: e.user}, Link: "/account",
+			Title: "Your app " + e.name + " gets no alerts", Message: "It was not open when its sign-in ended, at " + at.Format("2006-01-02 15:04 MST") + ". Opened before " +
+				at.Add(appGrace).Format("2006-01-02 15:04 MST") + " it goes on by itself; later, link it again."})
+		if err != nil {
+			return written, err
+		}
+		if a != nil {
+			written++
+		}
+	}
+	return written, nil
+}
+
+func (s *Store) raiseTokens(ctx context.Context, within time.Duration) (written int, err error) {
+	now := s.now()
+	list, err := collect(ctx, s.r, scanEnding,
 		`SELECT t.id, u.name, t.name, t.expires_at FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = ? AND u.suspended_at = 0 AND t.expires_at > ? AND t.expires_at <= ?
 		AND t.expires_at - t.created_at > ? AND NOT EXISTS (SELECT 1 FROM conditions c WHERE c.source = 'system' AND c.dedupe = 'token ' || t.id)`, APIToken, nanos(now), nanos(now.Add(within)), within)
 	if err != nil {

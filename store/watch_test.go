@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,32 @@ func TestATokenThatEndsSoonIsToldOnce(t *testing.T) {
 			t.Errorf("step %d: %d alerts, %d in all, want %d", day, got, n, want)
 		}
 		now = now.Add(12 * 24 * time.Hour)
+	}
+}
+
+// An app that lets its sign-in run out gets no alerts, which its owner hears of once; one that exchanges it in time is no news.
+func TestAnAppThatRanOutIsToldOfOnce(t *testing.T) {
+	ctx, now := t.Context(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := must[*store.Store](t)(store.Open(ctx, store.Options{Path: filepath.Join(t.TempDir(), "a.db"), Now: func() time.Time { return now }}))
+	defer s.Close()
+	eva := must[store.User](t)(s.AddUser(ctx, "test", store.NewUser{Name: "eva"}))
+	month := 30 * 24 * time.Hour
+	laptop := must[store.Token](t)(s.AddToken(ctx, "eva", "a", store.Token{Kind: store.DeviceToken, UserID: eva.ID, Name: "laptop", ExpiresAt: now.Add(month)}))
+	must[store.Token](t)(s.AddToken(ctx, "eva", "b", store.Token{Kind: store.DeviceToken, UserID: eva.ID, Name: "old one", ExpiresAt: now.Add(month)}))
+	start := now
+	for day := range 80 {
+		now = start.Add(time.Duration(day) * 24 * time.Hour)
+		if day == 29 || day == 61 { // the second time it is late
+			ok(t, s.ExtendToken(ctx, laptop.ID, now.Add(month)))
+		}
+		must[int](t)(s.RaiseExpiring(ctx, 7*24*time.Hour))
+	}
+	var got []string
+	for _, a := range must[[]store.Alert](t)(s.Inbox(ctx, eva.ID, 0, 100)) {
+		got = append(got, a.Title+" on day "+fmt.Sprint(int(a.CreatedAt.Sub(start).Hours()/24)))
+	}
+	if want := "Your app old one gets no alerts on day 31; Your app laptop gets no alerts on day 60"; strings.Join(got, "; ") != want {
+		t.Errorf("%q", got)
 	}
 }
 
