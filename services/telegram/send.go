@@ -67,20 +67,23 @@ func (b *Bot) verdict(ctx context.Context, d store.Delivery, err error) error {
 // of them. passed is told how many parts went out.
 func (b *Bot) carry(ctx context.Context, chat string, a store.Alert, skip int, passed ...func(int)) error {
 	parts := partsOf(a)
-	if a.Image != "" {
-		if picture, err := b.image(a.Image); err == nil {
-			if units(a.Title+"\n"+a.Message) <= maxCaption {
-				parts = parts[:0]
-				if skip == 0 {
-					return b.photo(ctx, chat, picture, whole(a))
-				}
-			} else if skip == 0 {
-				if err := b.photo(ctx, chat, picture, ""); err != nil {
-					return err
-				}
+	if a.Image != "" && skip == 0 {
+		caption := ""
+		if units(titleOf(a)+"\n"+a.Message) <= maxCaption {
+			caption = whole(a)
+		}
+		picture, err := b.image(a.Image)
+		if err == nil {
+			err = b.photo(ctx, chat, picture, caption)
+			if err != nil && !refusedPicture(err) {
+				return err
 			}
-		} else {
-			b.o.Log.Warn("an alert's picture cannot be read", "alert", a.ID, "error", err)
+		}
+		if err == nil && caption != "" {
+			return nil
+		}
+		if err != nil { // the words are worth more than the picture
+			b.o.Log.Warn("an alert goes without its picture", "alert", a.ID, "error", b.clean(err))
 		}
 	}
 	for i := skip; i < len(parts); i++ {
@@ -108,14 +111,19 @@ func body(a store.Alert, text string) string {
 	return format(text)
 }
 
-func head(a store.Alert) string {
-	title := a.Title
+// titleOf is the first line, with the state of what it tells of.
+func titleOf(a store.Alert) string {
 	switch a.State {
 	case store.Recovered:
-		title = "Recovered: " + title
+		return "Recovered: " + a.Title
 	case store.Repeated:
-		title = "Still: " + title
+		return "Still: " + a.Title
 	}
+	return a.Title
+}
+
+func head(a store.Alert) string {
+	title := titleOf(a)
 	if strings.TrimSpace(title) == "" {
 		return ""
 	}
@@ -184,6 +192,11 @@ func (b *Bot) photo(ctx context.Context, chat string, picture []byte, caption st
 		err = send(&tg.SendPhotoParams{Caption: plain(caption)})
 	}
 	return err
+}
+
+// refusedPicture tells that Telegram does not take a picture, such as one whose sides differ too much.
+func refusedPicture(err error) bool {
+	return errors.Is(err, tg.ErrorBadRequest) && !strings.Contains(strings.ToLower(err.Error()), "chat")
 }
 
 const maxPicture = 10 << 20 // what the Bot API takes

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"image"
 	"image/png"
 	"log/slog"
 	"os"
@@ -204,8 +205,11 @@ func TestARestartNeitherLosesNorRepeatsUpdates(t *testing.T) {
 	if got := d.api.Wait(2).Text; !strings.Contains(got, "notifications") {
 		t.Errorf("%q", got)
 	}
-	time.Sleep(100 * time.Millisecond)
-	if n := len(d.api.Messages()); n != 2 {
+	d.api.Say(7, "/whoami") // updates are answered in order: what came twice would be before it
+	if got := d.api.Wait(3).Text; !strings.HasPrefix(got, "eva\n") {
+		t.Errorf("%q", got)
+	}
+	if n := len(d.api.Messages()); n != 3 {
 		t.Errorf("%d messages", n)
 	}
 }
@@ -287,19 +291,17 @@ func TestALongAlertIsSplitAndGoesOnWhereItBroke(t *testing.T) {
 
 func TestAPictureCarriesAShortTextAndPrecedesALongOne(t *testing.T) {
 	d := newDesk(t, nil)
-	if err := os.WriteFile(filepath.Join(d.dir, "a.png"), []byte("picture"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	size := d.picture("a.png", 40, 20)
 	if err := d.deliver(store.Alert{Title: "T", Message: "short.", Image: "a.png"}); err != nil {
 		t.Fatal(err)
 	}
-	if m := d.api.Wait(1); m.Photo != 7 || m.Text != "T\nshort." {
+	if m := d.api.Wait(1); m.Photo != size || m.Text != "T\nshort." {
 		t.Errorf("%v", m)
 	}
 	if err := d.deliver(store.Alert{Title: "T", Message: strings.Repeat("x", 2000), Image: "a.png"}); err != nil {
 		t.Fatal(err)
 	}
-	if m, text := d.api.Wait(2), d.api.Wait(3); m.Photo != 7 || m.Text != "" || len(text.Text) != 2002 {
+	if m, text := d.api.Wait(2), d.api.Wait(3); m.Photo != size || m.Text != "" || len(text.Text) != 2002 {
 		t.Errorf("%v", m)
 	}
 	if err := d.deliver(store.Alert{Title: "T", Message: "m", Image: "../../etc/passwd"}); err != nil {
@@ -307,6 +309,53 @@ func TestAPictureCarriesAShortTextAndPrecedesALongOne(t *testing.T) {
 	}
 	if m := d.api.Wait(4); m.Photo != 0 || m.Text != "T\nm" {
 		t.Errorf("%v", m)
+	}
+}
+
+// picture writes a PNG of so many pixels into the pictures' folder, and gives its size in bytes.
+func (d *desk) picture(name string, width, height int) int {
+	d.t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.dir, name), b.Bytes(), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	return b.Len()
+}
+
+// An alert is not lost with a picture that Telegram does not take, nor by a caption that its state makes too long.
+func TestAPictureThatTelegramRefusesDoesNotTakeTheWordsWithIt(t *testing.T) {
+	d := newDesk(t, nil)
+	d.picture("thin.png", 2100, 100)
+	size := d.picture("good.png", 40, 20)
+	words := strings.Repeat("x", maxCaption-len("T\n"))
+	for i, c := range []struct {
+		alert  store.Alert
+		photos []int
+		text   string
+	}{
+		{store.Alert{Title: "T", Message: "short.", Image: "thin.png"}, []int{0}, "T\nshort."},
+		{store.Alert{Title: "T", Message: strings.Repeat("y", 2000), Image: "thin.png"}, []int{0}, "T\n" + strings.Repeat("y", 2000)},
+		{store.Alert{Title: "T", Message: words, Image: "good.png"}, []int{size}, "T\n" + words},
+		{store.Alert{Title: "T", Message: words, Image: "good.png", State: store.Recovered}, []int{size, 0}, "Recovered: T\n" + words},
+	} {
+		before := len(d.api.Messages())
+		if err := d.deliver(c.alert); err != nil {
+			t.Errorf("%d: %v", i, err)
+			continue
+		}
+		got := d.api.Messages()[before:]
+		if len(got) != len(c.photos) || got[len(got)-1].Text != c.text {
+			t.Errorf("%d: %v", i, got)
+			continue
+		}
+		for k, photo := range c.photos {
+			if got[k].Photo != photo {
+				t.Errorf("%d: message %d has a photo of %d bytes", i, k, got[k].Photo)
+			}
+		}
 	}
 }
 

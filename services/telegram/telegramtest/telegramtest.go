@@ -8,9 +8,13 @@ package telegramtest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	_ "image/jpeg" // pictures are PNG or JPEG
+	_ "image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -103,7 +107,7 @@ func (s *Server) Toasts() []string {
 // Wait waits for the message number n, from 1.
 func (s *Server) Wait(n int) Message {
 	s.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if list := s.Messages(); len(list) >= n {
 			return list[n-1]
 		}
@@ -261,6 +265,12 @@ func (s *Server) send(w http.ResponseWriter, method string, params map[string]st
 		answer(w, http.StatusBadRequest, "Bad Request: there is no photo in the request", nil)
 		return
 	}
+	if method == "sendPhoto" {
+		if fault := unfit(photo); fault != "" {
+			answer(w, http.StatusBadRequest, "Bad Request: "+fault, nil)
+			return
+		}
+	}
 	if params["parse_mode"] != "" {
 		if params["parse_mode"] != "MarkdownV2" {
 			s.t.Errorf("parse mode %q", params["parse_mode"])
@@ -298,6 +308,18 @@ func (s *Server) send(w http.ResponseWriter, method string, params map[string]st
 	}
 	s.messages = append(s.messages, m)
 	answer(w, http.StatusOK, "", map[string]any{"message_id": len(s.messages), "date": time.Now().Unix(), "chat": map[string]any{"id": 1, "type": "private"}})
+}
+
+// unfit says why Telegram does not take a picture; "" = it does.
+func unfit(photo []byte) string {
+	c, _, err := image.DecodeConfig(bytes.NewReader(photo))
+	switch {
+	case err != nil:
+		return "IMAGE_PROCESS_FAILED"
+	case c.Width+c.Height > 10_000 || max(c.Width, c.Height) > 20*min(c.Width, c.Height):
+		return "PHOTO_INVALID_DIMENSIONS"
+	}
+	return ""
 }
 
 // parse reads MarkdownV2 and gives what people see. All of _*[]()~`>#+-=|{}.! must be escaped where they mark nothing.
