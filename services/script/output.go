@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ var errSilent = errors.New("it printed nothing: print one JSON object, such as {
 
 // parse reads what a script printed. Errors are sentences for its author.
 func parse(out []byte) (said, error) {
-	out = bytes.TrimSpace(bytes.TrimPrefix(out, []byte("\xef\xbb\xbf")))
+	out = numbers(bytes.TrimSpace(bytes.TrimPrefix(out, []byte("\xef\xbb\xbf"))))
 	if len(out) == 0 {
 		return said{}, errSilent
 	}
@@ -56,6 +57,22 @@ func parse(out []byte) (said, error) {
 	_ = json.Unmarshal(fields["cooldown"], &cooldown) // as ever, what cannot be read is the default
 	s.Cooldown = cooldownOf(cooldown)
 	return s, nil
+}
+
+// pythonNumber finds, beside texts, the three numbers that Python's json module writes and JSON does not have.
+var pythonNumber = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b`)
+
+// numbers makes those numbers null, so that a mean of nothing in data takes no alert away.
+func numbers(out []byte) []byte {
+	if !bytes.Contains(out, []byte("NaN")) && !bytes.Contains(out, []byte("Infinity")) {
+		return out
+	}
+	return pythonNumber.ReplaceAllFunc(out, func(m []byte) []byte {
+		if m[0] == '"' {
+			return m
+		}
+		return []byte("null")
+	})
 }
 
 // begin shows the beginning of an output on one line.

@@ -69,14 +69,20 @@ func newPlace(t *testing.T) *place {
 	}
 	p.file("server/parquet/sales/orders.parquet", "rows")
 	p.file("home/bob/user/diary.txt", "bob's diary")
-	box, err := sandbox.New(sandbox.Options{Limits: sandbox.Limits{Wall: 3 * time.Second, Memory: 256 << 20}})
+	p.open(time.Minute) // on a slow machine, too, scripts come to their end
+	return p
+}
+
+// open gives the service a sandbox whose programs have so much time.
+func (p *place) open(wall time.Duration) {
+	p.t.Helper()
+	box, err := sandbox.New(sandbox.Options{Limits: sandbox.Limits{Wall: wall, Memory: 256 << 20}})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Close() })
+	p.t.Cleanup(func() { box.Close() })
 	p.s = script.New(script.Options{Box: box, Store: p.store, Tree: p, Homes: filepath.Join(p.dir, "home"), Pictures: filepath.Join(p.dir, "images"), Limits: box.Limits(),
 		Log: slog.New(slog.NewTextHandler(&p.log, nil)), Now: func() time.Time { return p.now }})
-	return p
 }
 
 func (p *place) file(name, text string) {
@@ -170,6 +176,8 @@ func TestTheContractOfWhatAScriptPrints(t *testing.T) {
 		{"a message alone", `{"notify": true, "message": "M"}`, "STEM", "M"},
 		{"a cooldown that is no text", `{"notify": true, "title": "T", "cooldown": 6}`, "T", ""},
 		{"fields that are null", `{"notify": true, "title": "T", "message": null, "image_path": null}`, "T", ""},
+		{"Python's numbers that are none", `{"notify": true, "title": "NaN", "message": "-Infinity \\" NaN", "data": {"a": NaN, "b": [-Infinity, Infinity]}}`, "NaN", `-Infinity " NaN`},
+		{"a word that is none of them", `{"notify": true, "title": "T", "data": NaNs}`, "Your script NAME fails", "something else than one JSON object"},
 		{"white space around it", "\n\n {\"notify\": true, \"title\": \"T\"} \n", "T", ""},
 		{"no text at all", `{"notify": true}`, "Your script NAME fails", "without a title, a message or a picture"},
 		{"an array", `[1]`, "Your script NAME fails", "something else than one JSON object: [1]"},
@@ -238,8 +246,6 @@ func TestAFailingScriptIsToldOnceADayAndWhenItWorksAgain(t *testing.T) {
 func TestHostileScriptsAreContainedAndTheirAuthorGetsASentence(t *testing.T) {
 	p := newPlace(t)
 	for _, c := range []struct{ name, code, sentence string }{
-		{"a fork bomb", "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "It was stopped after 3s."},
-		{"one that never ends", "while True: pass", "It was stopped after 3s."},
 		{"ten gigabytes", "x = bytearray(10 << 30)", "It needed more than the 256 MiB of memory"},
 		{"ten gigabytes by many", "import os, time\nfor i in range(40):\n    if os.fork() == 0:\n        x = bytearray(b'x') * (250 << 20); time.sleep(100)\ntime.sleep(100)", "It was stopped as it needed more than 256 MiB of memory."},
 		{"a network call", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/')", "It ended with the exit code 1: urllib.error.URLError: <urlopen error [Errno"},
@@ -261,6 +267,13 @@ func TestHostileScriptsAreContainedAndTheirAuthorGetsASentence(t *testing.T) {
 				t.Errorf("noted: %q", x.Error)
 			}
 		})
+	}
+	p.open(time.Second)
+	for what, code := range map[string]string{"a fork bomb": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "one that never ends": "while True: pass"} {
+		p.script("bad.py", code)
+		if _, err := p.s.Now(t.Context(), p.eva, "bad.py"); store.CodeOf(err) != store.Invalid || !strings.Contains(err.Error(), "It was stopped after 1s.") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	if strings.Contains(p.log.String(), "level=ERROR") {
 		t.Errorf("a script's fault was taken for ours:\n%s", p.log.String())

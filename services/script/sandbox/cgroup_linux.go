@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -120,6 +121,15 @@ func (g *group) exhausted() bool {
 	return false
 }
 
+// remove ends what may be left in the group and takes it away, which the kernel lets happen a moment after the last process went.
 func (g *group) remove() error {
-	return errors.Join(os.Remove(g.dir.Name()), g.dir.Close())
+	_ = write(g.dir.Name(), "cgroup.kill", "1") // Linux 5.14
+	var err error
+	for range 50 {
+		if err = os.Remove(g.dir.Name()); !errors.Is(err, unix.EBUSY) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return errors.Join(err, g.dir.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -305,16 +307,55 @@ func become(order string, argv []string) int {
 		return fail(err)
 	}
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // syncs and people go first
-	// The limits come last, as our own runtime might need more before it is gone.
-	cpu := uint64(l.Wall/time.Second) + 1
-	for what, most := range map[int]uint64{
-		unix.RLIMIT_NPROC: uint64(l.Processes) + 16, // threads count, and those of the guard do
-		unix.RLIMIT_DATA:  uint64(l.Memory), unix.RLIMIT_FSIZE: uint64(l.Scratch), unix.RLIMIT_NOFILE: 256, unix.RLIMIT_CORE: 0, unix.RLIMIT_CPU: cpu,
-		unix.RLIMIT_MEMLOCK: 64 << 10, unix.RLIMIT_MSGQUEUE: 0, unix.RLIMIT_SIGPENDING: 256,
-	} {
-		if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
-			return fail(err)
+	program, err := syscall.BytePtrFromString(argv[0])
+	if err != nil {
+		return fail(err)
+	}
+	args, err := syscall.SlicePtrFromStrings(argv)
+	if err != nil {
+		return fail(err)
+	}
+	env, err := syscall.SlicePtrFromStrings(os.Environ())
+	if err != nil {
+		return fail(err)
+	}
+	runtime.GOMAXPROCS(1)  // no thread begins any more,
+	debug.SetGCPercent(-1) // and no memory is cleaned up
+	return fail(bounded(bounds(l.Limits), program, args, env))
+}
+
+// bound is a limit of a process, which its children have too.
+type bound struct {
+	what uintptr
+	most unix.Rlimit
+}
+
+func bounds(l Limits) (out []bound) {
+	add := func(what int, most uint64) {
+		out = append(out, bound{uintptr(what), unix.Rlimit{Cur: most, Max: most}})
+	}
+	add(unix.RLIMIT_FSIZE, uint64(l.Scratch))
+	add(unix.RLIMIT_NOFILE, 256)
+	add(unix.RLIMIT_CORE, 0)
+	add(unix.RLIMIT_CPU, uint64(l.Wall/time.Second)+1)
+	add(unix.RLIMIT_MEMLOCK, 64<<10)
+	add(unix.RLIMIT_MSGQUEUE, 0)
+	add(unix.RLIMIT_SIGPENDING, 256)
+	add(unix.RLIMIT_NPROC, uint64(l.Processes)+16) // threads count, and those of the guard do
+	add(unix.RLIMIT_DATA, uint64(l.Memory))
+	return out
+}
+
+// bounded sets the limits and becomes the program. Our own runtime may have more memory than they allow, that of a build with
+// the race detector has terabytes of it: so from the first limit on nothing here takes memory or begins a thread.
+//
+//go:norace
+func bounded(list []bound, program *byte, args, env []*byte) error {
+	for i := range list {
+		if _, _, e := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, list[i].what, uintptr(unsafe.Pointer(&list[i].most)), 0, 0, 0); e != 0 {
+			return e
 		}
 	}
-	return fail(syscall.Exec(argv[0], argv, os.Environ()))
+	_, _, e := unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)), uintptr(unsafe.Pointer(&args[0])), uintptr(unsafe.Pointer(&env[0])))
+	return e
 }

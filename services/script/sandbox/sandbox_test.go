@@ -31,14 +31,25 @@ const python = "/usr/bin/python3"
 // firstUID is one that no other test's sandbox has.
 const firstUID = 2_100_000_000
 
-var limits = sandbox.Limits{Wall: 3 * time.Second, Memory: 256 << 20, Processes: 64}
+// Programs that end themselves have time to, on a slow machine too; those that never do are ended soon.
+var (
+	limits = sandbox.Limits{Wall: time.Minute, Memory: 256 << 20, Processes: 64}
+	short  = sandbox.Limits{Wall: 2 * time.Second, Memory: 256 << 20, Processes: 64}
+)
+
+// slots is how many programs of a box run side by side here.
+const slots = 4
 
 func newBox(t *testing.T, l sandbox.Limits) *sandbox.Sandbox {
 	t.Helper()
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("python3 is missing: install it, or run `make clients`")
 	}
-	box, err := sandbox.New(sandbox.Options{Limits: l, UID: firstUID})
+	uid := firstUID
+	if l.Wall == short.Wall {
+		uid += slots
+	}
+	box, err := sandbox.New(sandbox.Options{Limits: l, UID: uid, Slots: slots})
 	var u *sandbox.Unavailable
 	if errors.As(err, &u) && os.Getenv("AIDA_NO_SANDBOX") != "" {
 		t.Skipf("AIDA_NO_SANDBOX is set, and %v", err)
@@ -169,6 +180,12 @@ func TestWithNetworkAProgramReachesWhatTheMachineReaches(t *testing.T) {
 }
 
 func TestGreedyProgramsAreEnded(t *testing.T) {
+	patient, hasty := newBox(t, limits), newBox(t, short)
+	t.Run("all", func(t *testing.T) { greedy(t, patient, hasty) })
+	noneLeft(t)
+}
+
+func greedy(t *testing.T, patient, hasty *sandbox.Sandbox) {
 	for _, c := range []struct {
 		name, code string
 		want       sandbox.Reason
@@ -188,7 +205,11 @@ func TestGreedyProgramsAreEnded(t *testing.T) {
 		{"one that prints without end", "while True: print('x' * 1000)", sandbox.TooChatty, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			box := newBox(t, limits)
+			t.Parallel()
+			box := patient
+			if c.want == sandbox.TooLong {
+				box = hasty
+			}
 			start := time.Now()
 			r, err := box.Run(t.Context(), sandbox.Job{User: "eva", Argv: []string{python, "-c", c.code}})
 			if err != nil {
@@ -197,7 +218,7 @@ func TestGreedyProgramsAreEnded(t *testing.T) {
 			if r.Reason != c.want || !strings.Contains(r.Stderr, c.stderr) || r.Reason == sandbox.Ended && r.Code == 0 {
 				t.Errorf("ended by %q, code %d, signal %s: %s", r.Reason, r.Code, r.Signal, r.Stderr)
 			}
-			if took := time.Since(start); took > limits.Wall+4*time.Second {
+			if took := time.Since(start); took > time.Minute { // most of them would take for ever
 				t.Errorf("it took %v", took)
 			}
 			if r.Peak > 3*limits.Memory {
@@ -206,7 +227,6 @@ func TestGreedyProgramsAreEnded(t *testing.T) {
 			if len(r.Stdout) > 1<<20 || len(r.Stderr) > 4<<10 {
 				t.Errorf("%d and %d bytes were kept", len(r.Stdout), len(r.Stderr))
 			}
-			noneLeft(t)
 		})
 	}
 }
@@ -218,7 +238,7 @@ func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
 	if err != nil || string(r.Stdout) != "done\n" || r.Reason != sandbox.Ended {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if took := time.Since(start); took > 3500*time.Millisecond {
+	if took := time.Since(start); took >= limits.Wall {
 		t.Errorf("it took %v", took)
 	}
 	noneLeft(t)
@@ -317,7 +337,7 @@ func noneLeft(t *testing.T) {
 		}
 		text, _ := os.ReadFile(p)
 		uid := i.Sys().(*syscall.Stat_t).Uid
-		if uid >= firstUID && uid < firstUID+10 || strings.Contains(string(text), "sandbox-guard") && os.Geteuid() != 0 {
+		if uid >= firstUID && uid < firstUID+2*slots || os.Geteuid() != 0 && strings.Contains(string(text), "sandbox-guard") && strings.Contains(string(text), `"uid":0,`) { // root's have one of their own
 			t.Errorf("still there: %s %s", p, strings.ReplaceAll(string(text), "\x00", " "))
 		}
 	}
