@@ -37,6 +37,7 @@ type program struct {
 	sync     *syncer.Syncer
 	from     map[string]source.Source
 	declared *declarations
+	live     *liveRuns    // told how runs go on; set while serving
 	lock     *flock.Flock // held while serving: one server per data folder, and only it sweeps
 
 	tokenAsked time.Time // when sources were last asked for the end of their tokens
@@ -61,7 +62,13 @@ func openProgram(ctx context.Context, cfg *config.Config, doc *datadoc.Doc, log 
 		return nil, errors.Join(err, p.close())
 	}
 	p.sync = syncer.New(syncer.Options{Data: cfg.DataDir, Store: p.store, Lake: p.lake, Sources: p.from,
-		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler(), Alerts: outbox{p.store}})
+		Default: defaultSource(cfg), Tables: doc.Tables, Datasets: datasetsOf(cfg), Workers: cfg.Sync.Workers, Parallel: cmp.Or(cfg.Sync.Parallel, 2), PartRows: cfg.Lake.PartRows, Timing: timingOf(cfg), Log: log, Profiler: p.profiler(), Alerts: outbox{p.store},
+		Watch: func(run int64, tables int) syncer.Progress {
+			if p.live == nil { // nobody is served
+				return nil
+			}
+			return p.live.watch(run, tables)
+		}})
 	p.declared = newDeclarations(p)
 	return p, nil
 }

@@ -35,6 +35,7 @@ type services struct {
 	scripts  *script.Service
 	starter  *starter
 	health   *checker
+	live     *liveRuns
 	watch    func(ctx context.Context)
 	close    func() error
 }
@@ -78,6 +79,8 @@ func (p *program) newServices(ctx context.Context, providers []auth.Provider, ss
 			return err == nil && ownErr == nil && u.Scheme == own.Scheme && strings.EqualFold(u.Host, own.Host)
 		}})
 	s.notify.Watch(s.gateway.Post)
+	p.live = &liveRuns{store: p.store, publish: s.gateway.Publish, log: p.log}
+	s.live = p.live
 	var ask func(context.Context) error
 	if s.telegram != nil {
 		ask = s.telegram.Check
@@ -152,6 +155,7 @@ func (s *services) run(ctx context.Context) error {
 	group.Go(func() error { s.starter.run(ctx); return nil })
 	group.Go(func() error { s.watch(ctx); return nil })
 	group.Go(func() error { s.health.run(ctx); return nil })
+	group.Go(func() error { s.live.follow(ctx); return nil })
 	if s.telegram != nil {
 		group.Go(func() error { return s.telegram.Run(ctx) })
 	}

@@ -41,7 +41,7 @@ func (p *Portal) runs(w http.ResponseWriter, r *http.Request) error {
 		v.Runs = v.Runs[:perPage]
 		v.Older = v.Runs[perPage-1].ID
 	}
-	return p.render(w, r, http.StatusOK, "runs", page{Title: "Runs", Lede: "How each sync went, newest first.", Data: v})
+	return p.render(w, r, http.StatusOK, "runs", page{Title: "Runs", Lede: "How each sync went, newest first.", Script: "runs.js", Data: v})
 }
 
 func (p *Portal) startRun(w http.ResponseWriter, r *http.Request) error {
@@ -56,7 +56,7 @@ func (p *Portal) startRun(w http.ResponseWriter, r *http.Request) error {
 	if err := p.o.Syncs.Start(tables, "portal:"+visitorFrom(r).User.Name); err != nil {
 		return err
 	}
-	return p.done(w, r, back, "The sync has begun. Reload in a moment to see how it goes.")
+	return p.done(w, r, back, "The sync has begun. Runs show how it goes.")
 }
 
 type runView struct {
@@ -103,5 +103,9 @@ func (p *Portal) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "run", page{Title: "Run " + strconv.FormatInt(v.ID, 10), Lede: "What became of each table.", Crumbs: []crumb{{"Runs", "/admin/runs"}}, Data: v})
+	show := page{Title: "Run " + strconv.FormatInt(v.ID, 10), Lede: "What became of each table.", Crumbs: []crumb{{"Runs", "/admin/runs"}}, Data: v}
+	if v.FinishedAt.IsZero() {
+		show.Script = "runs.js"
+	}
+	return p.render(w, r, http.StatusOK, "run", show)
 }

@@ -34,6 +34,7 @@ type Options struct {
 	Datasets []store.Dataset          // what instance.yaml says of datasets; those of tables that it does not name are open
 	Profiler Profiler                 // told of tables after a publish; may be nil
 	Alerts   Alerts                   // told how runs went; may be nil
+	Watch    Watch                    // told how runs go on whose request says nobody; may be nil
 	Workers  int                      // goroutines that convert one table; 0 = cores
 	Parallel int                      // tables at a time; 0 = 1
 	Timing   Timing
@@ -82,6 +83,9 @@ type Progress interface {
 	Advance(table string, bytes, rows int64)
 	Done(t store.RunTable)
 }
+
+// Watch gives whom a run over so many tables is told to; nil = nobody.
+type Watch func(run int64, tables int) Progress
 
 // Report is how a run ended.
 type Report struct {
@@ -192,6 +196,9 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (report *Report, err error
 	}
 	if run.id, err = s.o.Store.StartRun(ctx, cmp.Or(r.Trigger, "command"), scratch.Name()); err != nil {
 		return nil, err
+	}
+	if r.Progress == nil && s.o.Watch != nil {
+		run.r.Progress = s.o.Watch(run.id, len(jobs))
 	}
 	report, err = run.do(ctx, jobs)
 	s.alert(ctx, report)

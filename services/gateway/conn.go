@@ -27,9 +27,10 @@ type message struct {
 
 // conn is one client. It has one goroutine that reads, and while something waits to be written one that writes.
 type conn struct {
-	g  *Gateway
-	ws *websocket.Conn
-	id Identity // set once, before the connection joins its user's
+	g    *Gateway
+	ws   *websocket.Conn
+	id   Identity // set once, before the connection joins its user's
+	page bool     // of the portal, and not an app
 
 	mu      sync.Mutex
 	joined  bool
@@ -285,19 +286,18 @@ var pingMessage = func() *message {
 	return &message{text: text, frame: frame}
 }()
 
-// beat sends a heartbeat, and ends a connection that left too many unanswered.
-func (c *conn) beat(limit int) {
+// beat sends a heartbeat; false = too many were left unanswered, and the connection is to end.
+func (c *conn) beat(limit int) bool {
 	c.mu.Lock()
 	gone := c.joined && c.missed >= limit
 	if c.joined {
 		c.missed++
 	}
 	c.mu.Unlock()
-	if gone {
-		c.end(websocket.CloseNormalClosure, "no answer to heartbeats")
-		return
+	if !gone {
+		c.post(pingMessage)
 	}
-	c.post(pingMessage)
+	return !gone
 }
 
 // end closes the connection with a reason.

@@ -19,6 +19,7 @@ import (
 	"aida/store"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/sync/errgroup"
 )
 
 // Identity is whom a connection belongs to. Valid tells later whether that still holds; it is asked when access changes
@@ -39,7 +40,8 @@ type Options struct {
 	Heartbeat      time.Duration // 30 s between pings
 	Missed         int           // 3 pings without an answer end a connection
 	AuthTimeout    time.Duration // 10 s for the first message
-	MaxPerUser     int           // 5, as in the reference
+	MaxPerUser     int           // 5 apps of a person, as in the reference
+	MaxPages       int           // 20 open pages of a person, which take no app's place
 	MaxConnections int           // 20,000
 	Queue          int           // 256 messages wait for a slow client at most
 }
@@ -65,6 +67,7 @@ func New(o Options) *Gateway {
 	o.AuthTimeout = positive(o.AuthTimeout, 10*time.Second)
 	o.Missed = positive(o.Missed, 3)
 	o.MaxPerUser = positive(o.MaxPerUser, 5)
+	o.MaxPages = positive(o.MaxPages, 20)
 	o.MaxConnections = positive(o.MaxConnections, 20_000)
 	o.Queue = positive(o.Queue, 256)
 	g := &Gateway{o: o, conns: map[*conn]struct{}{}, byUser: map[int64]map[*conn]struct{}{}}
@@ -105,7 +108,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := &conn{g: g, ws: ws}
+	c := &conn{g: g, ws: ws, page: who != nil}
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
@@ -123,12 +126,20 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 }
 
-// join makes a connection one of a user's; false when the user has too many.
+// join makes a connection one of a user's; false when the user has too many of its kind.
 func (g *Gateway) join(c *conn, id Identity) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	list := g.byUser[id.User.ID]
-	if g.closed || len(list) >= g.o.MaxPerUser {
+	list, limit, alike := g.byUser[id.User.ID], g.o.MaxPerUser, 0
+	if c.page {
+		limit = g.o.MaxPages
+	}
+	for other := range list {
+		if other.page == c.page {
+			alike++
+		}
+	}
+	if g.closed || alike >= limit {
 		return false
 	}
 	if list == nil {
@@ -216,7 +227,8 @@ func (g *Gateway) Post(list []store.Posted) {
 	}
 }
 
-// Publish hands a message that is of the moment alone, such as the progress of a run, to the connected people that may says.
+// Publish hands a message that is of the moment alone, such as the progress of a run, to the open pages of the people that may
+// says. Apps do not get it: theirs is the reference's protocol.
 func (g *Gateway) Publish(v any, may func(store.User) bool) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -227,7 +239,7 @@ func (g *Gateway) Publish(v any, may func(store.User) bool) error {
 		return err
 	}
 	for _, c := range g.all() {
-		if c.member() && may(c.id.User) {
+		if c.page && c.member() && may(c.id.User) {
 			c.post(m)
 		}
 	}
@@ -258,15 +270,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 			g.mu.Lock()
 			g.closed = true
 			g.mu.Unlock()
-			for _, c := range g.all() {
-				c.end(websocket.CloseGoingAway, "the server restarts: connect again")
-			}
+			g.end(g.all(), websocket.CloseGoingAway, "the server restarts: connect again")
 			g.owned.Wait()
 			return nil
 		case <-beat.C:
+			var gone []*conn
 			for _, c := range g.all() {
-				c.beat(g.o.Missed)
+				if !c.beat(g.o.Missed) {
+					gone = append(gone, c)
+				}
 			}
+			g.end(gone, websocket.CloseNormalClosure, "no answer to heartbeats")
 		case <-check.C:
 			v, err := g.o.Store.AccessVersion(ctx)
 			if err != nil {
@@ -279,11 +293,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 				continue
 			}
 			version, checked = v, time.Now()
+			var out []*conn
 			for _, c := range g.all() {
 				if c.member() && c.id.Valid != nil && !c.id.Valid(ctx) && ctx.Err() == nil {
-					c.end(websocket.ClosePolicyViolation, "the sign-in is no longer valid")
+					out = append(out, c)
 				}
 			}
+			g.end(out, websocket.ClosePolicyViolation, "the sign-in is no longer valid")
 		}
 	}
 }
+
+// end closes connections side by side: one that takes nothing any more holds its farewell up for a second.
+func (g *Gateway) end(list []*conn, code int, reason string) {
+	group := new(errgroup.Group)
+	group.SetLimit(endTogether)
+	for _, c := range list {
+		group.Go(func() error { c.end(code, reason); return nil })
+	}
+	_ = group.Wait() // none of them fails
+}
+
+const endTogether = 256
