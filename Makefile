@@ -28,7 +28,7 @@ clients:
 	@for c in ssh sftp scp ssh-keygen sshd lftp rsync curl python3; do PATH=$$PATH:/usr/sbin command -v $$c >/dev/null || missing="$$missing $$c"; done; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	if [ -n "$$missing" ]; then \
-	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client openssh-server lftp rsync curl chromium python3 python3-venv >/dev/null; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client openssh-server lftp rsync curl chromium python3 python3-venv python3-matplotlib >/dev/null; \
 	  else echo "missing:$$missing. Install openssh-client, openssh-server, lftp, rsync, curl, chromium and python3 with venv first."; exit 1; fi; fi
 
 # DuckDB judges every Parquet file in the tests. It needs cgo and lives in a module of its own, so never in the binary.

@@ -12,6 +12,11 @@ import (
 	"aida/store"
 )
 
+// environment is what scripts find beside what the sandbox sets. Numeric libraries take memory for each thread, 128 MiB each as
+// OpenBLAS does, and one per core of a large machine is more than there is for a script: OpenBLAS then asks for ever.
+var environment = []string{"MPLCONFIGDIR=/tmp/mpl", "MPLBACKEND=Agg", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "PYTHONIOENCODING=utf-8",
+	"OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1", "NUMEXPR_MAX_THREADS=1"}
+
 // fault is what a script did wrong, a sentence for its author.
 type fault struct{ sentence string }
 
@@ -32,7 +37,7 @@ func (s *Service) execute(ctx context.Context, u store.User, name string) (said,
 		User:   u.Name,
 		Mounts: []sandbox.Mount{{From: dir, To: home + "/server"}, {From: filepath.Join(s.o.Homes, u.Name, "user"), To: home + "/user"}},
 		Argv:   []string{s.o.Interpreter, "user/notifications/" + name},
-		Env:    []string{"MPLCONFIGDIR=/tmp/mpl", "MPLBACKEND=Agg", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "PYTHONIOENCODING=utf-8"},
+		Env:    environment,
 		Pick: func(stdout []byte) string {
 			if out, err := parse(stdout); err == nil && out.Notify {
 				return out.Image

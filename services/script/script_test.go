@@ -69,14 +69,14 @@ func newPlace(t *testing.T) *place {
 	}
 	p.file("server/parquet/sales/orders.parquet", "rows")
 	p.file("home/bob/user/diary.txt", "bob's diary")
-	p.open(time.Minute) // on a slow machine, too, scripts come to their end
+	p.open(sandbox.Limits{Wall: time.Minute, Memory: 256 << 20}) // on a slow machine, too, scripts come to their end
 	return p
 }
 
-// open gives the service a sandbox whose programs have so much time.
-func (p *place) open(wall time.Duration) {
+// open gives the service a sandbox with these limits.
+func (p *place) open(l sandbox.Limits) {
 	p.t.Helper()
-	box, err := sandbox.New(sandbox.Options{Limits: sandbox.Limits{Wall: wall, Memory: 256 << 20}})
+	box, err := sandbox.New(sandbox.Options{Limits: l})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestHostileScriptsAreContainedAndTheirAuthorGetsASentence(t *testing.T) {
 			}
 		})
 	}
-	p.open(time.Second)
+	p.open(sandbox.Limits{Wall: time.Second, Memory: 256 << 20})
 	for what, code := range map[string]string{"a fork bomb": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "one that never ends": "while True: pass"} {
 		p.script("bad.py", code)
 		if _, err := p.s.Now(t.Context(), p.eva, "bad.py"); store.CodeOf(err) != store.Invalid || !strings.Contains(err.Error(), "It was stopped after 1s.") {

@@ -14,7 +14,7 @@ import (
 // system are the folders of this machine that programs may read: its programs and libraries, and of /etc what those need.
 var system = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}
 
-var settings = []string{"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/mime.types", "/etc/fonts", "/etc/python3", "/etc/python3.11",
+var settings = []string{"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/mime.types", "/etc/fonts", "/etc/matplotlibrc", "/etc/python3", "/etc/python3.11",
 	"/etc/python3.12", "/etc/python3.13", "/etc/python3.14"}
 
 // network are the settings that names and TLS need.
