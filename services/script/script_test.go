@@ -176,7 +176,7 @@ func TestTheContractOfWhatAScriptPrints(t *testing.T) {
 		{"a message alone", `{"notify": true, "message": "M"}`, "STEM", "M"},
 		{"a cooldown that is no text", `{"notify": true, "title": "T", "cooldown": 6}`, "T", ""},
 		{"fields that are null", `{"notify": true, "title": "T", "message": null, "image_path": null}`, "T", ""},
-		{"Python's numbers that are none", `{"notify": true, "title": "NaN", "message": "-Infinity \\" NaN", "data": {"a": NaN, "b": [-Infinity, Infinity]}}`, "NaN", `-Infinity " NaN`},
+		{"Python's numbers that are none", `{"notify": true, "title": "NaN", "message": "-Infinity \" NaN", "data": {"a": NaN, "b": [-Infinity, Infinity]}}`, "NaN", `-Infinity " NaN`},
 		{"a word that is none of them", `{"notify": true, "title": "T", "data": NaNs}`, "Your script NAME fails", "something else than one JSON object"},
 		{"white space around it", "\n\n {\"notify\": true, \"title\": \"T\"} \n", "T", ""},
 		{"no text at all", `{"notify": true}`, "Your script NAME fails", "without a title, a message or a picture"},

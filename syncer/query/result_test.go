@@ -60,7 +60,8 @@ func BenchmarkFilterAndSum(b *testing.B) {
 	const rows = 1_000_000
 	p := newPlace(b, map[string]string{"sales.orders": big(rows)}, Options{Timeout: time.Minute})
 	for name, sql := range map[string]string{"third": "SELECT sum(amount) FROM orders WHERE kind = 'web'", "all": "SELECT sum(amount) FROM orders WHERE amount >= 0",
-		"dates": "SELECT kind, count(*), sum(amount) FROM orders WHERE day >= '2026-02-01' GROUP BY kind"} {
+		"dates":  "SELECT kind, count(*), sum(amount) FROM orders WHERE day >= '2026-02-01' GROUP BY kind",
+		"by day": "SELECT day, count(*), sum(amount) FROM orders GROUP BY day"} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				p.rows(sql)
