@@ -147,7 +147,7 @@ func (h *house) loads(what string) {
 	if report.Outcome != store.Done {
 		h.t.Fatalf("%+v", report)
 	}
-	printed(h.t, what, "%8s, %d rows, heap %d MiB", took(begun), report.Tables[0].Rows, <-peak>>20)
+	printed(h.t, what, "%8s, %d rows, %d KiB, heap %d MiB", took(begun), report.Tables[0].Rows, report.Tables[0].Bytes>>10, <-peak>>20)
 }
 
 func TestScaleTwoThousandColumns(t *testing.T) {

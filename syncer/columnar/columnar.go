@@ -118,5 +118,8 @@ const maxRowGroupBytes = 64 << 20
 
 const defaultBlockSize = 8 << 20
 
+// maxBlockSize bounds a block of a wide table: its cells take several times as much memory as its text, for each worker.
+const maxBlockSize = 16 << 20
+
 // maxRecord bounds one record: positions in a block are kept in 30 bits.
 const maxRecord = 512 << 20

@@ -34,6 +34,7 @@ func (c *CSV) writeParquet(ctx context.Context, w Sink, o Options) (*Result, err
 	if err != nil {
 		return nil, err
 	}
+	o.Workers = p.workers(o.Workers)
 	var warnings []string
 	guessed, surveyed := false, false
 	for {
@@ -111,6 +112,7 @@ func (p *plan) convert(ctx context.Context, w io.Writer, o Options) (*Result, er
 	for i := range workers {
 		workers[i] = worker{k: p.converter(), encoder: enc}
 	}
+	workers[0].tokens, p.first = p.first, records{}
 	buffers := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	side := &sideFile{open: p.c.Quarantine}
 	var textBytes int64

@@ -104,8 +104,8 @@ func (p *plan) guess(ctx context.Context) error {
 	s := p.splitter()
 	for _, in := range p.c.Inputs {
 		err := s.split(ctx, in, p.check(in.Name), func(b *block) error {
-			k := p.converter()
-			t := &records{}
+			defer s.free(b.buf)
+			k, t := p.converter(), &p.first
 			t.tokenize(b.data, &p.c.Dialect, len(p.header))
 			if err := p.structure(t, b); err != nil {
 				return err

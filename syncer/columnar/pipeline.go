@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
 
 func (p *plan) splitter() *splitter {
-	return &splitter{dialect: p.c.Dialect, size: p.size, exact: p.exact, pool: &sync.Pool{New: func() any { return new([]byte) }}}
+	return &splitter{dialect: p.c.Dialect, size: p.size, exact: p.exact, pool: &p.texts}
 }
 
 // blocks runs work over all blocks of all inputs on several goroutines and gives the results to collect in the order of

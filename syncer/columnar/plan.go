@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"aida/config/strict"
@@ -20,6 +21,9 @@ type plan struct {
 	columns []column
 	size    int  // of a block
 	exact   bool // how blocks are cut
+
+	texts sync.Pool // of blocks' text
+	first records   // of the first block, whose memory is used again
 }
 
 // errStop ends a read early, on purpose.
@@ -31,6 +35,7 @@ func (c *CSV) newPlan(ctx context.Context, o Options) (*plan, error) {
 		return nil, errors.New("there is no input")
 	}
 	p := &plan{c: c, size: o.BlockSize}
+	p.texts.New = func() any { return new([]byte) }
 	if p.size <= 0 {
 		p.size = defaultBlockSize
 	}
@@ -38,9 +43,17 @@ func (c *CSV) newPlan(ctx context.Context, o Options) (*plan, error) {
 		return nil, err
 	}
 	if o.BlockSize <= 0 { // a row group of a wide table would otherwise hold few values of each column
-		p.size = min(max(p.size, 16<<10*len(p.header)), 32<<20)
+		p.size = min(max(p.size, 16<<10*len(p.header)), maxBlockSize)
 	}
 	return p, p.resolve()
+}
+
+// workers bounds how many blocks are worked on at a time by their bytes: where they are larger, fewer.
+func (p *plan) workers(n int) int {
+	if p.size <= defaultBlockSize {
+		return n
+	}
+	return max(1, (n*defaultBlockSize+p.size/2)/p.size)
 }
 
 func (p *plan) readHeader(ctx context.Context) error {

@@ -40,6 +40,9 @@ type badRow struct {
 // tokenize finds the cells of all records in data. Rows with another number of cells than width are bad. An empty line is
 // no record, except in a table of one column, where it is a null.
 func (t *records) tokenize(data []byte, d *Dialect, width int) {
+	if t.fields == nil { // of short cells there are many, and to make room while they are found takes it several times
+		t.fields = make([]field, 0, bytes.Count(data, []byte{d.Delimiter})+bytes.Count(data, newline)+1)
+	}
 	*t = records{data: data, width: width, fields: t.fields[:0], bad: t.bad[:0], open: -1}
 	for i := 0; i < len(data); {
 		if n := lineEnd(data, i); n > 0 && width != 1 {
