@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -19,3 +20,13 @@ func linked(fs.FileInfo) any { return nil }
 func setTimes(f *os.File, atime, mtime time.Time) error { return os.Chtimes(f.Name(), atime, mtime) }
 
 func setLinkTimes(*os.Root, string, time.Time, time.Time) error { return errors.ErrUnsupported }
+
+// describe lists an open folder by name.
+func describe(dir *os.File) ([]fs.FileInfo, error) {
+	list, err := dir.Readdir(-1)
+	for i, x := range list {
+		list[i] = plain(x.Name(), x)
+	}
+	slices.SortFunc(list, byName)
+	return list, err
+}

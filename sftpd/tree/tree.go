@@ -205,14 +205,10 @@ func readDisk(root *os.Root, rel string) ([]fs.FileInfo, error) {
 		return nil, clean(err)
 	}
 	defer f.Close()
-	list, err := f.Readdir(-1)
+	list, err := describe(f)
 	if err != nil {
 		return nil, clean(err)
 	}
-	for i, x := range list {
-		list[i] = plain(x.Name(), x)
-	}
-	slices.SortFunc(list, byName)
 	return list, nil
 }
 
