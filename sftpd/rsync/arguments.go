@@ -59,21 +59,7 @@ func (w *walker) root(arg string) error {
 }
 
 // escapes tells whether a path climbs out of the root.
-func escapes(p string) bool {
-	depth := 0
-	for part := range strings.SplitSeq(p, "/") {
-		switch part {
-		case "", ".":
-		case "..":
-			if depth--; depth < 0 {
-				return true
-			}
-		default:
-			depth++
-		}
-	}
-	return false
-}
+func escapes(p string) bool { return climbs(p, 0) }
 
 func (w *walker) relativeRoot(arg, at string, contents bool) error {
 	base, active := "", arg

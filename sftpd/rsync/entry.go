@@ -24,7 +24,8 @@ const (
 // entry is one line of a list of files.
 type entry struct {
 	name    string // as it is sent
-	path    string // in the tree, where that is another
+	path    string // in the tree, where that is another; with inside, of the folder that it is in
+	inside  bool
 	size    int64
 	mtime   int64
 	nsec    uint32
@@ -48,10 +49,15 @@ func (e *entry) isLink() bool { return e.mode&modeType == modeLink }
 
 // where is the entry's place in the tree.
 func (e *entry) where() string {
-	if e.path != "" {
+	switch {
+	case e.path == "":
+		return e.name
+	case !e.inside:
 		return e.path
+	case e.path == ".":
+		return path.Base(e.name)
 	}
-	return e.name
+	return e.path + "/" + path.Base(e.name)
 }
 
 // wireMode gives a mode as it is on the wire; 0 is a kind of file that is not sent.

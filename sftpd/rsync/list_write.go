@@ -35,19 +35,15 @@ type listWriter struct {
 	first bool
 	sent  map[uint64]int32 // by group of hard links, the first's place in the order of sending
 	n     int32
-	total int64
 }
 
-// sendList sends the list, the names of the owner, and what went wrong while listing.
-func (s *session) sendList(list []*entry) error {
-	w := &listWriter{s: s, first: true, sent: map[uint64]int32{}, buf: make([]byte, 0, 4096)}
-	for _, e := range list {
-		w.entry(e)
-		if len(w.buf) > 3500 {
-			s.w.bytes(w.buf)
-			w.buf = w.buf[:0]
-		}
-	}
+func newListWriter(s *session) *listWriter {
+	return &listWriter{s: s, first: true, sent: map[uint64]int32{}, buf: make([]byte, 0, 8192)}
+}
+
+// end ends the list, with the names of the owner, and what went wrong while listing.
+func (w *listWriter) end() error {
+	s := w.s
 	ioError := s.ioError.Load()
 	if s.o.ignoreErrors {
 		ioError = 0
@@ -100,6 +96,10 @@ func (s *session) appendLong30(b []byte, v int64, least int) []byte {
 // entry codes one entry. Owner and group are 0 for all.
 func (w *listWriter) entry(e *entry) {
 	s := w.s
+	if len(w.buf) > 3500 {
+		s.w.bytes(w.buf)
+		w.buf = w.buf[:0]
+	}
 	flags := uint32(0)
 	if e.isDir() {
 		switch {
@@ -164,7 +164,6 @@ func (w *listWriter) entry(e *entry) {
 		return // the receiver has it all with the first of the group
 	}
 	w.buf = s.appendLong30(w.buf, e.size, 3)
-	w.total += e.size
 	if flags&xSameTime == 0 {
 		if s.proto >= 30 {
 			w.buf = appendVarlong(w.buf, e.mtime, 4)

@@ -76,18 +76,14 @@ func (s *session) sendFiles() error {
 		return err
 	}
 	start := time.Now()
-	list, err := s.buildList()
+	list, err := s.sendList()
 	if err != nil {
-		return err
-	}
-	built := time.Now()
-	if err := s.sendList(list); err != nil {
 		return err
 	}
 	if len(list) == 0 {
 		return nil
 	}
-	x := &sender{session: s, list: list, out: newTokenWriter(s), buildTime: built.Sub(start), sendTime: time.Since(built)}
+	x := &sender{session: s, list: list, out: newTokenWriter(s), buildTime: time.Since(start)}
 	defer x.close()
 	s.r.src.before = s.w.flush
 	return x.serve()
@@ -103,7 +99,7 @@ type sender struct {
 	head    []byte
 	finder  finder
 
-	buildTime, sendTime time.Duration
+	buildTime time.Duration // of the list, with its sending
 }
 
 func (x *sender) close() { x.out.close() }
@@ -246,7 +242,7 @@ func (x *sender) goodbye() error {
 	b = x.appendLong30(b, totalSize(x.list), 3)
 	if x.proto >= 29 {
 		b = x.appendLong30(b, x.buildTime.Milliseconds(), 3)
-		b = x.appendLong30(b, x.sendTime.Milliseconds(), 3)
+		b = x.appendLong30(b, 0, 3) // of sending it, which went on at the same time
 	}
 	x.w.bytes(b)
 	if err := x.w.flush(); err != nil {

@@ -15,6 +15,8 @@ type walker struct {
 	implied map[string]bool
 	links   map[[2]uint64]*entry
 	groups  uint64
+	out     *listWriter
+	atOnce  bool // an entry is sent when it is found
 }
 
 // maxFiles is how long a list may be.
@@ -29,9 +31,12 @@ const defaultMaxFiles = 2_000_000
 
 var errTooMany = errors.New("the list of files is too long: ask for folders one by one")
 
-// buildList lists the arguments in the order in which the client will have them.
-func (s *session) buildList() ([]*entry, error) {
-	w := &walker{session: s, limit: s.maxFiles(), implied: map[string]bool{}, links: map[[2]uint64]*entry{}}
+// sendList lists the arguments and sends the list, and gives it in the order in which the client will have it. What one argument
+// stands for has no name twice, so that it goes out while more of it is still being looked at.
+func (s *session) sendList() ([]*entry, error) {
+	w := &walker{session: s, limit: s.maxFiles(), implied: map[string]bool{}, links: map[[2]uint64]*entry{}, out: newListWriter(s)}
+	several := s.o.filesFrom != "" || len(s.o.paths) > 1 || s.o.paths[0].wild
+	w.atOnce = !several
 	var err error
 	if s.o.filesFrom != "" {
 		err = w.fromList()
@@ -46,11 +51,14 @@ func (s *session) buildList() ([]*entry, error) {
 		return nil, err
 	}
 	sortEntries(w.list, s.proto)
-	markRepeated(w.list)
-	if len(w.list) > 0 {
+	if several {
+		markRepeated(w.list)
 		w.list = slices.DeleteFunc(w.list, func(e *entry) bool { return e.skip })
+		for _, e := range w.list {
+			w.out.entry(e)
+		}
 	}
-	return w.list, nil
+	return w.list, w.out.end()
 }
 
 // follows tells whether a symbolic link is sent as what it leads to.
@@ -71,8 +79,12 @@ func unsafeLink(target, at string) bool {
 	if target == "" || target[0] == '/' {
 		return true
 	}
-	depth := strings.Count(cleanRel(at), "/")
-	for part := range strings.SplitSeq(target, "/") {
+	return climbs(target, strings.Count(cleanRel(at), "/"))
+}
+
+// climbs tells whether a path that is walked from a folder of some depth leaves the root on its way.
+func climbs(p string, depth int) bool {
+	for part := range strings.SplitSeq(p, "/") {
 		switch part {
 		case "", ".":
 		case "..":
@@ -110,6 +122,9 @@ func (w *walker) folder(sc *scope, at, name string) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
+	if err := w.w.failed(); err != nil {
+		return err
+	}
 	if strings.Count(name, "/") > 200 {
 		w.xferError("rsync: [sender] %q is nested too deep", name)
 		w.ioError.Or(ioGeneral)
@@ -130,30 +145,30 @@ func (w *walker) folder(sc *scope, at, name string) error {
 	}
 	sc = sc.enter(w.Source, name, at)
 	var dirs []*entry
-	for _, info := range list {
-		childName, childAt := info.Name(), info.Name()
-		if name != "." {
-			childName = name + "/" + childName
+	w.list = slices.Grow(w.list, min(len(list), w.limit))
+	made := make([]entry, len(list)) // in one piece, as their names are: a folder may have a hundred thousand
+	names := joiner(name, list)
+	for i, info := range list {
+		e := &made[i]
+		e.name = names(info.Name())
+		if at != name {
+			e.path, e.inside = at, true
 		}
-		if at != "." {
-			childAt = at + "/" + childAt
-		}
-		if info.Mode()&fs.ModeSymlink != 0 && (w.o.copyLinks || w.follows(childAt)) {
-			real, err := w.Source.Stat(childAt)
+		if info.Mode()&fs.ModeSymlink != 0 && (w.o.copyLinks || w.follows(e.where())) {
+			real, err := w.Source.Stat(e.where())
 			if err != nil {
 				w.ioError.Or(ioGeneral)
-				w.xferError("symlink has no referent: \"%s\"", childAt)
+				w.xferError("symlink has no referent: \"%s\"", e.where())
 				continue
 			}
 			info = real
 		}
-		if sc.check(childName, info.IsDir(), true) == excluded {
+		if sc.check(e.name, info.IsDir(), true) == excluded {
 			continue
 		}
-		e := w.entry(info, childName, childAt)
-		if e == nil {
+		if !w.describe(e, info) {
 			if w.o.verbose > 0 {
-				w.info("skipping non-regular file \"%s\"", childName)
+				w.info("skipping non-regular file \"%s\"", e.name)
 			}
 			continue
 		}
@@ -182,19 +197,45 @@ func (w *walker) folder(sc *scope, at, name string) error {
 	return nil
 }
 
-// entry describes a file; nil is one of a kind that is not sent.
+// joiner gives a function that puts the name of a folder before the names of what is in it, all in one piece of memory.
+func joiner(folder string, list []fs.FileInfo) func(name string) string {
+	if folder == "." {
+		return func(name string) string { return name }
+	}
+	size := 0
+	for _, info := range list {
+		size += len(folder) + 1 + len(info.Name())
+	}
+	var b strings.Builder
+	b.Grow(size)
+	return func(name string) string {
+		from := b.Len()
+		b.WriteString(folder)
+		b.WriteByte('/')
+		b.WriteString(name)
+		return b.String()[from:]
+	}
+}
+
+// entry makes an entry of a file; nil is one of a kind that is not sent.
 func (w *walker) entry(info fs.FileInfo, name, at string) *entry {
-	mode := wireMode(info.Mode())
-	if mode == 0 {
-		return nil
-	}
-	t := info.ModTime()
-	e := &entry{name: name, mode: mode, mtime: t.Unix(), nsec: uint32(t.Nanosecond())}
-	if t.IsZero() {
-		e.mtime, e.nsec = 0, 0
-	}
+	e := &entry{name: name}
 	if at != name {
 		e.path = at
+	}
+	if !w.describe(e, info) {
+		return nil
+	}
+	return e
+}
+
+// describe puts into an entry what is known of its file, and tells whether it is of a kind that is sent.
+func (w *walker) describe(e *entry, info fs.FileInfo) bool {
+	if e.mode = wireMode(info.Mode()); e.mode == 0 {
+		return false
+	}
+	if t := info.ModTime(); !t.IsZero() {
+		e.mtime, e.nsec = t.Unix(), uint32(t.Nanosecond())
 	}
 	switch {
 	case e.isDir():
@@ -205,15 +246,15 @@ func (w *walker) entry(info fs.FileInfo, name, at string) *entry {
 			w.hardLink(e, info)
 		}
 	case e.isLink():
-		if target, err := w.Source.Readlink(at); err == nil {
-			e.target, e.size = target, int64(len(target))
-		} else {
+		target, err := w.Source.Readlink(e.where())
+		if err != nil {
 			w.ioError.Or(ioGeneral)
-			w.xferError("rsync: [sender] readlink_stat(\"%s\") failed: %s", name, reason(err))
-			return nil
+			w.xferError("rsync: [sender] readlink_stat(\"%s\") failed: %s", e.name, reason(err))
+			return false
 		}
+		e.target, e.size = target, int64(len(target))
 	}
-	return e
+	return true
 }
 
 // hardLink finds the files that are one and the same.
@@ -249,5 +290,8 @@ func (w *walker) put(e *entry) error {
 		e.digest = sum
 	}
 	w.list = append(w.list, e)
+	if w.atOnce {
+		w.out.entry(e)
+	}
 	return nil
 }
