@@ -105,7 +105,7 @@ func (h *hosts) start() (err error) {
 	return nil
 }
 
-// startTheirs runs sshd with keys of its own.
+// startTheirs runs sshd with keys of its own, and a home folder in which a shell finds nothing to read first.
 func (h *hosts) startTheirs(sshd string) (net.Addr, error) {
 	if os.Getuid() == 0 {
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // what the system's unit makes before it starts sshd
@@ -120,7 +120,7 @@ func (h *hosts) startTheirs(sshd string) (net.Addr, error) {
 	l.Close()
 	config := filepath.Join(h.dir, "sshd_config")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "Port %d\nListenAddress 127.0.0.1\nHostKey %[2]s/host\nAuthorizedKeysFile %[2]s/key.pub\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"+
-		"UsePAM no\nPidFile none\nMaxSessions 1000\n", addr.(*net.TCPAddr).Port, h.dir), 0o600); err != nil {
+		"UsePAM no\nPidFile none\nMaxSessions 1000\nSetEnv HOME=%[2]s\n", addr.(*net.TCPAddr).Port, h.dir), 0o600); err != nil {
 		return nil, err
 	}
 	h.sshd = exec.Command(sshd, "-D", "-f", config)

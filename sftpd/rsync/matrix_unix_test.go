@@ -22,7 +22,6 @@ func TestPushesAreThoseOfRsync(t *testing.T) { compare(t, slices.Concat(calls, p
 // compare makes all calls to both hosts, with the newest protocol and every third also with one of the older ones; AIDA_TORTURE takes all
 // calls through all protocols.
 func compare(t *testing.T, list []call, pull bool) {
-	t.Setenv("LC_ALL", "C")
 	for i, c := range list {
 		first := max(oldest, c.since)
 		protocols := []int{newest}
@@ -34,6 +33,7 @@ func compare(t *testing.T, list []call, pull bool) {
 		}
 		for _, p := range protocols {
 			t.Run(fmt.Sprintf("%s, protocol %d", c.name, p), func(t *testing.T) {
+				t.Parallel()
 				theirs := runCall(t, c, p, pull, false)
 				ours := runCall(t, c, p, pull, true)
 				if theirs != ours {
