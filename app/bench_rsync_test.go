@@ -11,13 +11,15 @@ import (
 )
 
 // TestBenchRsync compares a stock rsync against the built-in server with the same rsync against OpenSSH's, in turn, on the
-// same files. The settings are those of TestBenchSSH; the small files are AIDA_BENCH_RSYNC_FILES (20,000).
+// same files. The settings are those of TestBenchSSH; the small files are AIDA_BENCH_RSYNC_FILES (20,000), in user/ and as the
+// files of one table. That a pull without news opens no lake file is a test of package sftpd, as the server itself looks at its
+// lake now and then.
 func TestBenchRsync(t *testing.T) {
 	if os.Getenv("AIDA_BENCH") == "" {
 		t.Skip("run make bench")
 	}
-	b := newSSHBench(t)
 	mib, files, rounds := benchSize("AIDA_BENCH_SSH_MIB", 512, 2048), number("AIDA_BENCH_RSYNC_FILES", 20_000), number("AIDA_BENCH_ROUNDS", 5)
+	b := newSSHBench(t, files)
 	b.makeFiles(mib, files)
 	got, local := filepath.Join(b.work, "got"), filepath.Join(b.work, "local")
 	fresh := func(string) { check(t, os.RemoveAll(got)) }
@@ -25,6 +27,9 @@ func TestBenchRsync(t *testing.T) {
 	for host, remote := range map[string]string{"ours": "user", "peer": b.peerDir} { // copies of each host's files, with their times
 		run(t, "rsync", "-a", "-e", shell, host+":"+remote+"/many/", got+"-"+host)
 	}
+	const table = "server/parquet/b/t/"
+	run(t, "rsync", "-a", "-e", shell, "ours:"+table, got+"-table")
+	run(t, "cp", "-a", got+"-table", filepath.Join(b.peerDir, "table"))
 	only := os.Getenv("AIDA_BENCH_SSH_ONLY")
 	for _, x := range []struct {
 		what      string
@@ -34,7 +39,10 @@ func TestBenchRsync(t *testing.T) {
 	}{
 		{fmt.Sprintf("rsync pull cold, %d MiB", mib), 1, 0.85, fresh, func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
 		{fmt.Sprintf("rsync pull cold, %d files", files), 0.8, 0.6, fresh, func(h, r string) []string { return []string{h + ":" + r + "/many/", got} }},
-		{fmt.Sprintf("rsync pull unchanged, %d files", files), 0.35, 0.25, func(string) {}, func(h, r string) []string { return []string{h + ":" + r + "/many/", got + "-" + h} }},
+		{fmt.Sprintf("rsync pull unchanged, %d lake files", files), 0.35, 0.25, func(string) {}, func(h, r string) []string {
+			return []string{h + ":" + map[string]string{"ours": table, "peer": r + "/table/"}[h], got + "-table"}
+		}},
+		{fmt.Sprintf("rsync pull unchanged, %d files of user/", files), 0.35, 0.25, func(string) {}, func(h, r string) []string { return []string{h + ":" + r + "/many/", got + "-" + h} }},
 		{fmt.Sprintf("rsync pull 1%% changed, %d MiB", mib), 1, 0.8, func(disk string) { fresh(""); changeOnePercent(t, filepath.Join(disk, "big"), got) },
 			func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
 		{fmt.Sprintf("rsync push cold, %d MiB", mib), 1.1, 0.9, func(disk string) { check(t, os.RemoveAll(filepath.Join(disk, "pushed"))) },
@@ -43,19 +51,24 @@ func TestBenchRsync(t *testing.T) {
 		if only != "" && !strings.Contains(x.what, only) {
 			continue
 		}
-		var ours, peer []float64
+		var ours, peer, oursCPU, peerCPU []float64
 		for range rounds {
 			for _, p := range []struct {
 				host, remote, disk string
-				out                *[]float64
-			}{{"ours", "user", b.home, &ours}, {"peer", b.peerDir, b.peerDir, &peer}} {
+				pid                int
+				out, cpu           *[]float64
+			}{{"ours", "user", b.home, b.oursPID, &ours, &oursCPU}, {"peer", b.peerDir, b.peerDir, b.peerPID, &peer, &peerCPU}} {
 				x.before(p.disk)
+				before := cpuSeconds(t, p.pid)
 				start := time.Now()
 				run(t, "rsync", append([]string{"-a", "-e", shell}, x.args(p.host, p.remote)...)...)
 				*p.out = append(*p.out, time.Since(start).Seconds())
+				time.Sleep(100 * time.Millisecond) // sshd has waited for its child by then
+				*p.cpu = append(*p.cpu, cpuSeconds(t, p.pid)-before)
 			}
 		}
 		b.report(x.what+", wall s", median(ours), median(peer), x.must, x.aim)
+		t.Logf("%-34s ours %9.4f  peer %9.4f  ratio %.3f", "  of the server's processor, s", median(oursCPU), median(peerCPU), median(oursCPU)/median(peerCPU))
 	}
 }
 

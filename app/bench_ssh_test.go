@@ -29,7 +29,7 @@ func TestBenchSSH(t *testing.T) {
 	if os.Getenv("AIDA_BENCH") == "" {
 		t.Skip("run make bench")
 	}
-	b := newSSHBench(t)
+	b := newSSHBench(t, 1)
 	mib, files, rounds := benchSize("AIDA_BENCH_SSH_MIB", 512, 2048), benchSize("AIDA_BENCH_SSH_FILES", 5000, 20_000), number("AIDA_BENCH_ROUNDS", 5)
 	b.makeFiles(mib, files)
 
@@ -98,7 +98,8 @@ type sshBench struct {
 	signer           gossh.Signer
 }
 
-func newSSHBench(t *testing.T) *sshBench {
+// newSSHBench starts both servers. Ours has one table, b.t, in so many files.
+func newSSHBench(t *testing.T, tableFiles int) *sshBench {
 	work := t.TempDir()
 	b := &sshBench{t: t, work: work, home: filepath.Join(work, "data", "home", "bench", "user"), peerDir: filepath.Join(work, "peer")}
 	for _, dir := range []string{b.peerDir, filepath.Join(work, "config"), filepath.Join(work, "in"), filepath.Join(work, "local", "many")} {
@@ -111,7 +112,7 @@ func newSSHBench(t *testing.T) *sshBench {
 	check(t, err)
 	b.signer, err = gossh.ParsePrivateKey(text)
 	check(t, err)
-	b.startOurs()
+	b.startOurs(tableFiles)
 	b.startPeer()
 	config := "Host *\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n BatchMode yes\n IdentitiesOnly yes\n IdentityFile " + filepath.Join(work, "key") + "\n"
 	for name, addr := range map[string]string{"ours": b.ours, "peer": b.peer} {
@@ -127,7 +128,7 @@ func newSSHBench(t *testing.T) *sshBench {
 	return b
 }
 
-func (b *sshBench) startOurs() {
+func (b *sshBench) startOurs(tableFiles int) {
 	t := b.t
 	check(t, os.WriteFile(filepath.Join(b.work, "config", "instance.yaml"), fmt.Appendf(nil, `instance: {name: B}
 auth: {allowed_domain: e.com, webapp_secret_key: x}
@@ -137,11 +138,15 @@ data_source: {csv: {root: %q}}
 quota: {home: 64GiB, home_files: 1000000}
 ssh: {max_connections: 2000, max_connections_per_user: 2000, max_connections_per_address: 2000}
 `, filepath.Join(b.work, "in")), 0o600))
-	check(t, os.WriteFile(filepath.Join(b.work, "config", "data_description.md"), []byte("```yaml\ntables:\n  - {id: b.t, name: t, description: T, primary_key: id, sync_strategy: full_refresh, folder: b, csv: {path: t.csv}}\n```\n"), 0o600))
-	check(t, os.WriteFile(filepath.Join(b.work, "in", "t.csv"), []byte("id\n1\n"), 0o600))
+	check(t, os.WriteFile(filepath.Join(b.work, "config", "data_description.md"), []byte("```yaml\ntables:\n  - {id: b.t, name: t, description: T, primary_key: id, sync_strategy: partitioned, partition_by: part, partition_granularity: value, folder: b, csv: {path: t.csv}}\n```\n"), 0o600))
+	rows := "id,part\n"
+	for i := range tableFiles {
+		rows += fmt.Sprintf("%d,v%05d\n", i, i)
+	}
+	check(t, os.WriteFile(filepath.Join(b.work, "in", "t.csv"), []byte(rows), 0o600))
 	places := []string{"--config", filepath.Join(b.work, "config"), "--data", filepath.Join(b.work, "data")}
 	aida := os.Getenv("AIDA_BINARY")
-	run(t, aida, append([]string{"sync"}, places...)...)
+	run(t, aida, append([]string{"sync", "--no-profile"}, places...)...)
 	pub, err := os.ReadFile(filepath.Join(b.work, "key.pub"))
 	check(t, err)
 	run(t, aida, append([]string{"analyst", "add", "bench", strings.TrimSpace(string(pub))}, places...)...)
@@ -159,7 +164,8 @@ ssh: {max_connections: 2000, max_connections_per_user: 2000, max_connections_per
 	check(t, os.MkdirAll(b.home, 0o750))
 }
 
-// startPeer runs sshd with its stock settings for ciphers and its external sftp-server.
+// startPeer runs sshd with its stock settings for ciphers and its external sftp-server. The home folder that it gives is an
+// empty one, as what a person's shell reads when it starts is none of the peer's business.
 func (b *sshBench) startPeer() {
 	t := b.t
 	sshd, err := exec.LookPath("sshd")
@@ -176,8 +182,8 @@ func (b *sshBench) startPeer() {
 	_, port, err := net.SplitHostPort(b.peer)
 	check(t, err)
 	config := filepath.Join(b.work, "sshd_config")
-	check(t, os.WriteFile(config, fmt.Appendf(nil, "Port %s\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nPidFile none\nMaxStartups 1000\nMaxSessions 1000\nSubsystem sftp /usr/lib/openssh/sftp-server\n",
-		port, filepath.Join(b.work, "hostkey"), filepath.Join(b.work, "key.pub")), 0o600))
+	check(t, os.WriteFile(config, fmt.Appendf(nil, "Port %s\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nPidFile none\nMaxStartups 1000\nMaxSessions 1000\nSetEnv HOME=%s\nSubsystem sftp /usr/lib/openssh/sftp-server\n",
+		port, filepath.Join(b.work, "hostkey"), filepath.Join(b.work, "key.pub"), b.peerDir), 0o600))
 	cmd := exec.Command(sshd, "-D", "-f", config)
 	check(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
