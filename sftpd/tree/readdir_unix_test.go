@@ -88,8 +88,7 @@ func TestAFolderThatChangesIsListed(t *testing.T) {
 			}
 		}
 	})
-	listed := 0
-	for range 300 {
+	for listed := 0; listed < 100; {
 		list, err := w.ReadDir("/user/many")
 		if err != nil {
 			continue // it was not there, or a link
@@ -110,7 +109,4 @@ func TestAFolderThatChangesIsListed(t *testing.T) {
 	}
 	close(stop)
 	all.Wait()
-	if listed == 0 {
-		t.Log("the folder was never there when it was asked for")
-	}
 }

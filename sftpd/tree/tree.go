@@ -49,6 +49,7 @@ type Tree struct {
 	o     Options
 	home  *os.Root // holds user/ and the few files beside it that clients write
 	user  *os.Root // /user; links in it cannot leave it, not even for the rest of home
+	dir   *os.File // the folder of user
 	index atomic.Pointer[index]
 }
 
@@ -79,13 +80,17 @@ func Open(o Options) (*Tree, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("home folder: %w", err), home.Close())
 	}
+	dir, err := user.Open(".")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("home folder: %w", err), user.Close(), home.Close())
+	}
 	if o.Cache == nil {
 		o.Cache = NewCache()
 	}
 	if o.Quota == nil {
 		o.Quota = &Quota{Bytes: math.MaxInt64, Files: math.MaxInt}
 	}
-	t := &Tree{o: o, home: home, user: user}
+	t := &Tree{o: o, home: home, user: user, dir: dir}
 	t.SetAccess(o.Access)
 	return t, nil
 }
@@ -102,7 +107,7 @@ func (t *Tree) Snapshot() *store.Snapshot { return t.o.Pin.Snapshot }
 // Close lets go of the home folder and of the generation.
 func (t *Tree) Close() error {
 	t.o.Pin.Release()
-	return errors.Join(t.user.Close(), t.home.Close())
+	return errors.Join(t.dir.Close(), t.user.Close(), t.home.Close())
 }
 
 // Clean gives the one form of a path: absolute, without . and .., which never leave the root. A leading ~ is the root, as
@@ -221,7 +226,7 @@ func (t *Tree) Open(p string) (File, int64, error) {
 		return nil, 0, err
 	}
 	if root, rel := t.place(p); root != nil {
-		return openDisk(p, root, rel)
+		return t.openDisk(p, root, rel)
 	}
 	switch i := t.index.Load().find(p).(type) {
 	case lakeEntry:
@@ -243,10 +248,16 @@ func (t *Tree) Open(p string) (File, int64, error) {
 	return nil, 0, notExist(p)
 }
 
-func openDisk(p string, root *os.Root, rel string) (File, int64, error) {
-	f, err := root.Open(rel)
+func (t *Tree) openDisk(p string, root *os.Root, rel string) (File, int64, error) {
+	var f *os.File
+	err := errors.ErrUnsupported
+	if root == t.user {
+		f, err = openBeneath(t.dir, rel)
+	}
 	if err != nil {
-		return nil, 0, clean(err)
+		if f, err = root.Open(rel); err != nil {
+			return nil, 0, clean(err)
+		}
 	}
 	i, err := f.Stat()
 	if err != nil || !i.Mode().IsRegular() {
