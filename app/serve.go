@@ -21,12 +21,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// startGC lets the heap grow while the program starts, when it reads much that it soon drops.
+const startGC = 400
+
 func serveCommand(c *cli) *cobra.Command {
 	var httpAddr, sshAddr string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the appliance: the portal, the SSH server and the schedule", Args: cobra.NoArgs,
 		Example: "  aida serve\n  aida serve --config /etc/aida --data /srv/aida --ssh :22",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			usual := debug.SetGCPercent(startGC)
 			return c.withProgram(cmd.Context(), level(c), func(p *program) error {
 				p.cfg.Listen.SSH = cmp.Or(sshAddr, p.cfg.Listen.SSH)
 				p.cfg.Listen.HTTP = cmp.Or(httpAddr, p.cfg.Listen.HTTP)
@@ -36,6 +40,7 @@ func serveCommand(c *cli) *cobra.Command {
 					}
 				}
 				return p.serve(cmd.Context(), func(ready readyLine) error {
+					debug.SetGCPercent(usual)
 					if c.json {
 						return c.printJSON(ready)
 					}

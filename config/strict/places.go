@@ -4,18 +4,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Keys gives the top-level keys of a document; problems are left to Decode.
-func Keys(src Source) map[string]bool {
-	n, err := (&Decoder{src: src}).parse()
-	keys := map[string]bool{}
-	if err == nil && n != nil {
-		for _, pair := range pairs(n) {
-			keys[text(pair.Key)] = true
-		}
-	}
-	return keys
-}
-
 // Places gives the line of each key in a document, by its dotted path; items of lists are not named.
 func Places(src Source) map[string]int {
 	out := map[string]int{}

@@ -57,16 +57,28 @@ type Decoder struct {
 const maxDepth = 50
 
 // Decode reads one document into v, a pointer to a struct whose yaml tags name the keys.
-func Decode(src Source, v any) []error {
+func Decode(src Source, v any) []error { return DecodeWhen(src, v, nil) }
+
+// DecodeWhen is Decode for a document that is read only when its top-level keys are wanted; nil wants any.
+func DecodeWhen(src Source, v any, wanted func(keys map[string]bool) bool) []error {
 	d := &Decoder{src: src}
 	n, err := d.parse()
 	if err != nil {
 		return []error{err}
 	}
-	if n != nil {
-		d.Into("", n, reflect.ValueOf(v).Elem(), 0)
+	if n == nil || wanted != nil && !wanted(keysOf(n)) {
+		return nil
 	}
+	d.Into("", n, reflect.ValueOf(v).Elem(), 0)
 	return d.Problems
+}
+
+func keysOf(n ast.Node) map[string]bool {
+	keys := map[string]bool{}
+	for _, pair := range pairs(n) {
+		keys[text(pair.Key)] = true
+	}
+	return keys
 }
 
 func (d *Decoder) parse() (n ast.Node, err error) {

@@ -185,13 +185,23 @@ func TestDeepNestingEndsSoon(t *testing.T) {
 	}
 }
 
-func TestKeysOfADocument(t *testing.T) {
-	keys := strict.Keys(strict.Source{Text: []byte("tables: []\nfolder_mapping: {a: b}\n")})
-	if len(keys) != 2 || !keys["tables"] || !keys["folder_mapping"] {
-		t.Errorf("got %v", keys)
+func TestADocumentIsReadWhenItsKeysAreWanted(t *testing.T) {
+	var v struct {
+		Tables []string `yaml:"tables"`
 	}
-	if keys := strict.Keys(strict.Source{Text: []byte("a: [\n")}); len(keys) != 0 {
-		t.Errorf("got %v", keys)
+	var seen map[string]bool
+	read := func(text string, want bool) []error {
+		seen = nil
+		return strict.DecodeWhen(strict.Source{Name: "f", Text: []byte(text)}, &v, func(keys map[string]bool) bool { seen = keys; return want })
+	}
+	if problems := read("tables: [a]\nother: {a: b}\n", false); len(problems) != 0 || len(v.Tables) != 0 || len(seen) != 2 || !seen["tables"] || !seen["other"] {
+		t.Errorf("%v %v %v", problems, v, seen)
+	}
+	if problems := read("tables: [a]\nother: {a: b}\n", true); len(problems) != 1 || len(v.Tables) != 1 {
+		t.Errorf("%v %v", problems, v)
+	}
+	if problems := read("a: [\n", false); len(problems) != 1 {
+		t.Errorf("a fault is hidden: %v", problems)
 	}
 }
 

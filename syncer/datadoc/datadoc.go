@@ -237,15 +237,13 @@ func (doc *Doc) read(name string, text []byte) (problems []error) {
 	}
 	for _, m := range blocks {
 		src := strict.Source{Name: name, Text: text[m[2]:m[3]], Line: strings.Count(string(text[:m[2]]), "\n")}
-		keys := strict.Keys(src)
-		if len(keys) > 0 && !keys["tables"] && !keys["folder_mapping"] {
-			continue // an example for people
-		}
 		var block struct {
 			FolderMapping map[string]string `yaml:"folder_mapping"`
 			Tables        []Table           `yaml:"tables"`
 		}
-		problems = append(problems, strict.Decode(src, &block)...)
+		problems = append(problems, strict.DecodeWhen(src, &block, func(keys map[string]bool) bool { // others are examples for people
+			return len(keys) == 0 || keys["tables"] || keys["folder_mapping"]
+		})...)
 		for bucket, folder := range block.FolderMapping {
 			doc.FolderMapping[bucket] = folder
 		}
