@@ -51,6 +51,11 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command("aida", append(args, "--json", "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0")...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "CONFIG_DIR="+ts.Getenv("CONFIG_DIR"), "DATA_DIR="+ts.Getenv("DATA_DIR"))
+	for _, k := range []string{"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"} { // of a source that the script started
+		if ts.Getenv("HTTPS_PROXY") != "" {
+			cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
+		}
+	}
 	log, err := os.Create(ts.MkAbs("server.log"))
 	ts.Check(err)
 	cmd.Stderr = log
