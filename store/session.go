@@ -79,7 +79,8 @@ func (s *Store) UseSession(ctx context.Context, name, id string) (Session, error
 	if len(list) == 0 || !now.Before(list[0].ExpiresAt) || now.Sub(list[0].SeenAt) >= list[0].Idle {
 		return Session{}, refuse(NotFound, "sign in again", "there is no such session")
 	}
-	if now.Sub(list[0].SeenAt) >= seenEvery {
+	if now.Sub(list[0].SeenAt) >= seenEvery && s.seen.TryLock() { // many requests may come at once: one of them waits for the disk
+		defer s.seen.Unlock()
 		if _, err := s.w.ExecContext(ctx, `UPDATE sessions SET seen_at = ? WHERE id = ?`, nanos(now), list[0].ID); err != nil {
 			return Session{}, fmt.Errorf("session: %w", err)
 		}

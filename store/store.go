@@ -35,6 +35,7 @@ type Store struct {
 	pinMax time.Duration
 
 	memo memo
+	seen sync.Mutex // held by who writes down that a session is used
 
 	pinMu    sync.Mutex
 	pins     map[*Pin]struct{}
