@@ -89,7 +89,11 @@ func (p *Portal) showAlerts(w http.ResponseWriter, r *http.Request, status int, 
 	if v.Chat, err = p.chatOf(ctx, me.ID); err != nil {
 		return err
 	}
-	return p.render(w, r, status, "alerts", page{Title: "Alerts", Lede: "What was told to you, newest first. This page is live.", Script: "alerts.js", Data: v})
+	pg := page{Title: "Alerts", Lede: "What was told to you, newest first. This page is live.", Script: "alerts.js", Data: v}
+	if p.o.Rules != nil {
+		pg.Action = &action{Name: "Your rules", Path: "/alerts/rules"}
+	}
+	return p.render(w, r, status, "alerts", pg)
 }
 
 func (p *Portal) chatOf(ctx context.Context, userID int64) (*store.Channel, error) {

@@ -32,13 +32,52 @@ func (p *Portal) functions() template.FuncMap {
 		"choices":    func(value string, list []string) map[string]any { return map[string]any{"Value": value, "List": list} },
 		"metricLink": metricLink,
 		"number":     func(v *float64) string { return strconv.FormatFloat(*v, 'g', 6, 64) },
-		"took":       func(from, to time.Time) string { return to.Sub(from).Round(time.Millisecond).String() },
+		"took":       func(from, to time.Time) string { return lasted(to.Sub(from)) },
+		"lasted":     lasted,
+		"words":      withCode,
+		"alertState": func(kind string) string { // that all values differ is no fault
+			if kind == "unique" {
+				return "unknown"
+			}
+			return "late"
+		},
 		// A small histogram of n bars on 100 by 24 units.
-		"sparkX":      func(i, n int) string { return fmt.Sprintf("%.2f", 100*float64(i)/float64(n)) },
-		"sparkWidth":  func(n int) string { return fmt.Sprintf("%.2f", 85/float64(n)) },
+		"sparkX":      func(i, n int) string { return fmt.Sprintf("%.2f", 100*float64(i)/float64(max(n, sparkSlots))) },
+		"sparkWidth":  func(n int) string { return fmt.Sprintf("%.2f", 85/float64(max(n, sparkSlots))) },
 		"sparkY":      func(share float64) string { return fmt.Sprintf("%.1f", 24-max(share*0.24, 0.5)) },
 		"sparkHeight": func(share float64) string { return fmt.Sprintf("%.1f", max(share*0.24, 0.5)) },
 	}
+}
+
+// sparkSlots is how many bars a small histogram has room for at least, so that two bins do not look like two blocks.
+const sparkSlots = 10
+
+// lasted writes how long something took.
+func lasted(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// withCode writes a sentence in which commands stand between backquotes.
+func withCode(s string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(s, "`") {
+		if i%2 == 1 && strings.Count(s, "`")%2 == 0 {
+			b.WriteString("<code>" + template.HTMLEscapeString(part) + "</code>")
+			continue
+		}
+		b.WriteString(template.HTMLEscapeString(part))
+	}
+	return template.HTML(b.String())
 }
 
 // commandView is a command with its copy button.

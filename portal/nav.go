@@ -2,7 +2,6 @@ package portal
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -61,40 +60,43 @@ func (p *Portal) navOf(v *visitor, path string) (out []section) {
 }
 
 // chip is the freshness of the data as a whole, at the top of each page.
-type chip struct{ State, Text string }
+type chip struct {
+	State, Text string
+	At          time.Time // of the newest data; zero = nobody knows
+}
 
 func (p *Portal) chipOf(ctx context.Context) chip {
 	k, err := p.known(ctx)
 	if err != nil {
-		return chip{"unknown", "freshness unknown"}
+		return chip{State: "unknown", Text: "freshness unknown"}
 	}
 	return p.chipFor(k.fresh)
 }
 
 func (p *Portal) chipFor(f store.Freshness) chip {
 	if f.SyncedAt.IsZero() {
-		return chip{"unknown", "no data yet"}
+		return chip{State: "unknown", Text: "no data yet"}
 	}
 	now := p.now()
-	text := fmt.Sprintf("data of %s, %s", f.SyncedAt.UTC().Format("15:04"), relative(f.SyncedAt, now))
+	text := "data of " + f.SyncedAt.UTC().Format("15:04")
 	if now.Sub(f.SyncedAt) > 20*time.Hour {
-		text = fmt.Sprintf("data of %s, %s", f.SyncedAt.UTC().Format("2 Jan 15:04"), relative(f.SyncedAt, now))
+		text = "data of " + f.SyncedAt.UTC().Format("2 Jan 15:04")
 	}
 	overdue := p.o.Due != nil && now.After(p.o.Due(p.o.Due(f.SyncedAt)))
 	if f.Failing > 0 || overdue {
-		return chip{"late", text}
+		return chip{"late", text, f.SyncedAt}
 	}
 	if now.Add(5 * time.Minute).Before(f.SyncedAt) {
-		return chip{"unknown", text}
+		return chip{"unknown", text, f.SyncedAt}
 	}
 	if p.o.Health != nil { // data that cannot be read is not fresh, whatever its time
 		for _, c := range p.o.Health.Known() {
 			if (c.Name == "Lake" || c.Name == "Database") && c.State != "good" {
-				return chip{c.State, text}
+				return chip{c.State, text, f.SyncedAt}
 			}
 		}
 	}
-	return chip{"good", text}
+	return chip{"good", text, f.SyncedAt}
 }
 
 // accessCache keeps what people may read as long as nobody's access changed.

@@ -20,6 +20,7 @@ type page struct {
 	Title  string
 	Lede   string  // one sentence below the title
 	Crumbs []crumb // the pages above this one
+	Action *action // what people come for, beside the title
 	Bare   bool    // one narrow column without navigation, as for signing in
 	Script string  // a module of static/js besides the one that every page has
 	Data   any
@@ -29,6 +30,12 @@ type page struct {
 
 // crumb is a link to a page above.
 type crumb struct{ Name, Path string }
+
+// action is a link beside the title. On a page that is for doing it, it is the primary one.
+type action struct {
+	Name, Path, Icon string
+	Primary          bool
+}
 
 // view is what a template sees.
 type view struct {

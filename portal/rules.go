@@ -44,7 +44,7 @@ func (p *Portal) rules(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.render(w, r, http.StatusOK, "rules", page{Title: "Alert rules", Lede: "Each is a file in user/notifications of your home: edit it here, or push it from your laptop.",
-		Crumbs: []crumb{{"Alerts", "/alerts"}}, Data: list})
+		Crumbs: []crumb{{"Alerts", "/alerts"}}, Action: &action{"New rule", "/alerts/new-rule", "plus", true}, Data: list})
 }
 
 // ruleList gives the person's rules with how they fared.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"aida/store"
 )
@@ -43,13 +44,18 @@ type bar struct {
 }
 
 type sampleView struct {
-	Columns []string
+	Columns []sampleColumn
 	Rows    [][]cell
 }
 
+type sampleColumn struct {
+	Name   string
+	Number bool
+}
+
 type cell struct {
-	Text string
-	Null bool
+	Text         string
+	Null, Number bool
 }
 
 type relationView struct {
@@ -66,7 +72,28 @@ func (p *Portal) table(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.render(w, r, http.StatusOK, "table", page{Title: t.FullName(), Lede: t.Definition.Description, Crumbs: []crumb{{"Catalog", "/catalog"}}, Data: v})
+	pg := page{Title: t.FullName(), Lede: t.Definition.Description, Crumbs: []crumb{{"Catalog", "/catalog"}}, Data: v}
+	if p.o.Tables != nil && visitorFrom(r).User.Role == store.Admin {
+		pg.Action = &action{Name: "Edit this table", Path: adminTablePath(t)}
+	}
+	return p.render(w, r, http.StatusOK, "table", pg)
+}
+
+type schemaChange struct {
+	Text  string
+	RunID int64
+	At    time.Time
+}
+
+// SchemaChanges are what the runs that are kept did to the columns, newest first.
+func (v *tableView) SchemaChanges() []schemaChange {
+	var out []schemaChange
+	for _, run := range v.Runs {
+		for _, change := range run.Schema {
+			out = append(out, schemaChange{change.String(), run.RunID, run.StartedAt})
+		}
+	}
+	return out
 }
 
 // watchTable switches being told of new versions of a table on or off.
@@ -232,16 +259,16 @@ func sampleOf(profile *store.Profile, columns []columnView) (v sampleView) {
 		return v
 	}
 	for _, c := range columns {
-		v.Columns = append(v.Columns, c.Name)
+		v.Columns = append(v.Columns, sampleColumn{c.Name, c.Profile != nil && c.Profile.Numbers != nil})
 	}
 	for _, row := range profile.SampleRows {
 		var cells []cell
-		for _, name := range v.Columns {
-			text, ok := row[name].(string)
+		for _, c := range v.Columns {
+			text, ok := row[c.Name].(string)
 			if runes := []rune(text); len(runes) > cellShown {
 				text = string(runes[:cellShown]) + "…"
 			}
-			cells = append(cells, cell{text, !ok})
+			cells = append(cells, cell{text, !ok, c.Number})
 		}
 		v.Rows = append(v.Rows, cells)
 	}

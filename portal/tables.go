@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,6 +43,22 @@ type adminTable struct {
 	Runs []store.RunTable // oldest first, for the strip
 }
 
+// StripText says what the strip shows: "12 runs, oldest first: 11 unchanged, 1 failed".
+func (t adminTable) StripText() string {
+	var names []string
+	counts := map[string]int{}
+	for _, r := range t.Runs {
+		name := string(r.Outcome)
+		if counts[name]++; counts[name] == 1 {
+			names = append(names, name)
+		}
+	}
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", counts[name], name)
+	}
+	return plural(len(t.Runs), "run", "runs") + ", oldest first: " + strings.Join(names, ", ")
+}
+
 const stripShown = 20
 
 // adminTables shows how each table fares, with a strip of its last runs.
@@ -77,8 +94,12 @@ func (p *Portal) adminTables(w http.ResponseWriter, r *http.Request) error {
 		slices.Reverse(x.Runs)
 		out = append(out, x)
 	}
-	return p.render(w, r, http.StatusOK, "tables", page{Title: "Tables", Lede: "What is synced, from where, and how that goes.",
-		Data: map[string]any{"Tables": out, "Total": all, "Query": query, "Pager": pg, "CanSync": p.o.Syncs != nil, "CanEdit": p.o.Tables != nil}})
+	shown := page{Title: "Tables", Lede: "What is synced, from where, and how that goes.",
+		Data: map[string]any{"Tables": out, "Total": all, "Query": query, "Pager": pg, "CanSync": p.o.Syncs != nil, "CanEdit": p.o.Tables != nil}}
+	if p.o.Tables != nil {
+		shown.Action = &action{"Add a table", "/admin/tables/new", "plus", true}
+	}
+	return p.render(w, r, http.StatusOK, "tables", shown)
 }
 
 // describedTable is the table of the path, whoever reads it.
