@@ -2,6 +2,8 @@ package portal
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"aida/portal/route"
 )
@@ -31,9 +33,15 @@ func (p *Portal) settingsRoutes() []route.Route {
 	}
 }
 
+// settingGroup is one section of instance.yaml.
+type settingGroup struct {
+	Name string
+	List []Setting
+}
+
 type settingsView struct {
-	Given   []Setting // by a file, a variable or a flag, or about to change
-	Usual   []Setting // as they come
+	Given   []Setting      // by a file, a variable or a flag, or about to change
+	Usual   []settingGroup // as they come
 	Total   int
 	Restart int // settings that a restart would change
 	Problem string
@@ -47,7 +55,15 @@ func (p *Portal) settings(w http.ResponseWriter, r *http.Request) error {
 			v.Restart++
 		}
 		if x.Origin == "default" && x.Next == "" {
-			v.Usual = append(v.Usual, x)
+			section, _, nested := strings.Cut(x.Key, ".")
+			if !nested {
+				section = "general"
+			}
+			i := slices.IndexFunc(v.Usual, func(g settingGroup) bool { return g.Name == section })
+			if i < 0 {
+				i, v.Usual = len(v.Usual), append(v.Usual, settingGroup{Name: section})
+			}
+			v.Usual[i].List = append(v.Usual[i].List, x)
 		} else {
 			v.Given = append(v.Given, x)
 		}
