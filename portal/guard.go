@@ -203,6 +203,8 @@ func (p *Portal) guard(rt route.Route) http.Handler {
 				return
 			}
 			r = r2
+		} else if v != nil && !wantsJSON(r) { // who is signed in keeps the way to their own pages
+			r = r.WithContext(context.WithValue(r.Context(), keyVisitor, v))
 		}
 		p.fail(w, r, err)
 	})
