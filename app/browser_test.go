@@ -167,8 +167,8 @@ func (b *tab) text(selector string) string {
 	return ofPage(b, chromedp.Text(selector))
 }
 
-// shots looks at the page as people see it: light and dark, wide and as on a phone. Each time axe-core must find nothing, and
-// a picture is kept, in .build/screens or where AIDA_SHOTS says.
+// shots looks at the page as people see it: light and dark, wide and as on a phone. Each time axe-core must find nothing, targets
+// of less than 24 px included, the page must fit its screen, and a picture is kept, in .build/screens or where AIDA_SHOTS says.
 func (b *tab) shots(name string) {
 	b.t.Helper()
 	dir := cmp.Or(os.Getenv("AIDA_SHOTS"), filepath.Join("..", ".build", "screens"))
@@ -179,27 +179,44 @@ func (b *tab) shots(name string) {
 		name, scheme string
 		wide         int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}} {
-		b.do(chromedp.EmulateViewport(v.wide, 844), b.scheme(v.scheme), chromedp.Sleep(200*time.Millisecond))
-		b.accessible(name + ", " + v.name)
+		b.do(chromedp.EmulateViewport(v.wide, 844), b.scheme(v.scheme))
+		b.settle()
+		b.accessible(name+", "+v.name, v.scheme == "dark")
+		b.fits(name + ", " + v.name)
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), ofPage(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
 			b.t.Fatal(err)
 		}
 	}
-	b.do(chromedp.EmulateReset(), b.scheme(""), chromedp.EmulateViewport(1280, 900), chromedp.Sleep(300*time.Millisecond)) // a click during the change would meet the bar of the phone
+	b.do(chromedp.EmulateReset(), b.scheme(""), chromedp.EmulateViewport(1280, 900))
+	b.settle() // a click during the change would meet the bar of the phone
+}
+
+// settle waits until the page stands still: a frame with all that changed has been drawn, and no transition is under way.
+func (b *tab) settle() {
+	b.t.Helper()
+	ofPage(b, chromedp.Evaluate[bool](`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(async () => {
+		await Promise.allSettled(document.getAnimations().map((a) => a.finished));
+		done(true);
+	})))`, chromedp.EvalAwaitPromise))
 }
 
 // axe is the rules of WCAG as code; see testdata/axe.
 var axe = sync.OnceValues(func() ([]byte, error) { return os.ReadFile(filepath.Join("testdata", "axe", "axe.min.js")) })
 
-// accessible fails on everything that keeps somebody from using the page.
-func (b *tab) accessible(where string) {
+// accessible fails on everything that keeps somebody from using the page. What was looked at in light differs in dark by its
+// contrast alone.
+func (b *tab) accessible(where string, contrastAlone bool) {
 	b.t.Helper()
 	code, err := axe()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.do(chromedp.Evaluate[chromedp.Void]("window.axe || (() => {" + string(code) + "})(), undefined"))
-	found := ofPage(b, chromedp.Evaluate[[]struct{ ID, Help, Where, HTML, Summary string }](`axe.run(document, {resultTypes: ["violations"]}).then((r) =>
+	options := `{resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}`
+	if contrastAlone {
+		options = `{resultTypes: ["violations"], runOnly: {type: "rule", values: ["color-contrast"]}}`
+	}
+	found := ofPage(b, chromedp.Evaluate[[]struct{ ID, Help, Where, HTML, Summary string }](`axe.run(document, `+options+`).then((r) =>
 		r.violations.flatMap((v) => v.nodes.map((n) => ({ID: v.id, Help: v.help, Where: n.target.join(" "), HTML: n.html.slice(0, 160), Summary: n.failureSummary.slice(0, 300)}))))`, chromedp.EvalAwaitPromise))
 	for i, v := range found {
 		if i == 5 {
