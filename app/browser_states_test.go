@@ -105,7 +105,7 @@ func TestABadDayInABrowser(t *testing.T) {
 	b.looks(a.HTTP,
 		look{"bad-runs", "/admin/runs", "portal"}, look{"bad-run", "/admin/runs/2", "failed"}, look{"bad-tables", "/admin/tables", "paused"}, look{"bad-catalog", "/catalog", "paused"},
 		look{"bad-home", "/", "failing"}, look{"bad-table", "/catalog/sales.orders", "failed"}, look{"bad-health", "/admin/health", "promises do not hold"},
-		look{"paused-table", "/admin/tables/sales.payments", "paused"}, look{"schema-history", "/catalog/marketing.campaigns#history", "owner"},
+		look{"paused-table", "/admin/tables/sales.payments", "paused"}, look{"remove-table", "/admin/tables/sales.payments/remove", "Remove this table"}, look{"schema-history", "/catalog/marketing.campaigns#history", "owner"},
 		look{"rollback", "/admin/generations/1", "Roll back"}, look{"bad-people", "/admin/people", "suspended"}, look{"suspended-person", "/admin/people/gone", "suspended"},
 		look{"person-groups", "/admin/people/eva", "finance"}, look{"group", "/admin/groups/finance", "eva"}, look{"remove-person", "/admin/people/eva/remove", "Remove this person"},
 		look{"none-catalog", "/catalog?q=zzzz", "No table matches"}, look{"none-tables", "/admin/tables?q=zzzz", "No table matches"}, look{"none-people", "/admin/people?q=zzzz", "Nobody here matches"},
