@@ -39,6 +39,7 @@ func newEncoderFor(columns []Column) (*encoder, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = schema.NewSchema(root) // has each node work out its path, which it keeps: several goroutines would do so at once
 	return &encoder{root: root, columns: columns}, nil
 }
 
