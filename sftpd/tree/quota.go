@@ -28,7 +28,13 @@ type openFile struct {
 	size int64
 	refs int
 	gone bool // its last name was removed, its bytes still count
+
+	writing int   // writes that have their room and are on their way to the disk
+	reach   int64 // to where these write
 }
+
+// cut is the size that a file may have once it was shortened to size: writes on their way may make it longer again.
+func (o *openFile) cut(size int64) int64 { return max(size, o.reach) }
 
 // After recountAfter what is used is counted anew at the next occasion, as others than clients may change a home; before a
 // write is refused already after recountSoon. Never while files are open for writing.
@@ -125,14 +131,25 @@ func (q *Quota) closing(o *openFile, f *os.File) {
 	q.give(o.size-actual, 0) // what was reserved and then not written comes back
 }
 
-// grow reserves what a write needs. A file's first open handle set its size.
-func (q *Quota) grow(home *os.Root, o *openFile, end int64) error {
+// write reserves what a write needs, and does it without the lock.
+func (q *Quota) write(home *os.Root, o *openFile, end int64, do func()) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.growLocked(home, o, end)
+	if err := q.grow(home, o, end); err != nil {
+		return err
+	}
+	o.writing, o.reach = o.writing+1, max(o.reach, end)
+	q.mu.Unlock()
+	do()
+	q.mu.Lock()
+	if o.writing--; o.writing == 0 {
+		o.reach = 0
+	}
+	return nil
 }
 
-func (q *Quota) growLocked(home *os.Root, o *openFile, end int64) error {
+// grow reserves what a write needs. A file's first open handle set its size. It is called with the lock held.
+func (q *Quota) grow(home *os.Root, o *openFile, end int64) error {
 	if end <= o.size {
 		return nil
 	}

@@ -85,8 +85,9 @@ func (t *Tree) Create(p string, flags int) (*Written, error) {
 	id, _ := identify(rel, i)
 	w := &Written{f: f, t: t, q: q.opened(id, size)}
 	if flags&os.O_TRUNC != 0 {
-		q.give(w.q.size, 0)
-		w.q.size = 0
+		rest := w.q.cut(0)
+		q.give(w.q.size-rest, 0)
+		w.q.size = rest
 	}
 	return w, nil
 }
@@ -104,10 +105,11 @@ func (w *Written) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > maxSize {
 		return 0, fs.ErrInvalid
 	}
-	if err := w.t.o.Quota.grow(w.t.home, w.q, off+int64(len(p))); err != nil {
-		return 0, err
+	var n int
+	var err error
+	if full := w.t.o.Quota.write(w.t.home, w.q, off+int64(len(p)), func() { n, err = w.f.WriteAt(p, off) }); full != nil {
+		return 0, full
 	}
-	n, err := w.f.WriteAt(p, off)
 	return n, clean(err)
 }
 
@@ -117,7 +119,7 @@ func (w *Written) Append(p []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := w.q.size
-	if err := q.growLocked(w.t.home, w.q, at+int64(len(p))); err != nil {
+	if err := q.grow(w.t.home, w.q, at+int64(len(p))); err != nil {
 		return err
 	}
 	_, err := w.f.WriteAt(p, at)
@@ -147,14 +149,15 @@ func (w *Written) Truncate(size int64) error {
 	q := w.t.o.Quota
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.growLocked(w.t.home, w.q, size); err != nil {
+	if err := q.grow(w.t.home, w.q, size); err != nil {
 		return err
 	}
 	if err := w.f.Truncate(size); err != nil {
 		return clean(err)
 	}
-	q.give(w.q.size-size, 0)
-	w.q.size = size
+	rest := w.q.cut(size)
+	q.give(w.q.size-rest, 0)
+	w.q.size = rest
 	return nil
 }
 
