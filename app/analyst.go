@@ -170,7 +170,7 @@ func analystShow(c *cli) *cobra.Command {
 				for _, k := range keys {
 					c.say("key     %s %s %s, last used %s", k.Fingerprint, k.Type, k.Comment, timeOf(k.LastUsedAt))
 				}
-				c.say("reads   %d tables: %s", len(tables), orDash(strings.Join(tables, ", ")))
+				c.say("reads   %s: %s", counted(len(tables), "table", "tables"), orDash(strings.Join(tables, ", ")))
 				return nil
 			})
 		},

@@ -178,7 +178,7 @@ func checkDescription(files []string) finding {
 	if err != nil {
 		return finding{"description", "fail", strings.ReplaceAll(err.Error(), "\n", "; "), "correct what it names; until then the tables stay as they were"}
 	}
-	return finding{"description", "ok", fmt.Sprintf("%d tables in %s", len(doc.Tables), strings.Join(files, ", ")), ""}
+	return finding{"description", "ok", fmt.Sprintf("%s in %s", counted(len(doc.Tables), "table", "tables"), strings.Join(files, ", ")), ""}
 }
 
 // checkSource asks whether the default source can be reached.

@@ -242,7 +242,7 @@ func checkTables(ctx context.Context, s *store.Store) finding {
 	case len(paused) > 0:
 		return finding{"tables", "warn", "paused: " + strings.Join(paused, ", "), "aida table resume TABLE"}
 	}
-	return finding{"tables", "ok", fmt.Sprintf("%d tables, the last sync of each worked", len(tables)), ""}
+	return finding{"tables", "ok", counted(len(tables), "table", "tables") + ", the last sync of each worked", ""}
 }
 
 // checkLake compares the sizes of all files of the newest generation with the manifest; `aida verify` reads them whole.
@@ -257,13 +257,16 @@ func checkLake(ctx context.Context, s *store.Store, dir string) finding {
 	}
 	defer l.Close()
 	for _, f := range snap.Files {
-		file, err := l.Open(f)
+		if l.Has(f) {
+			continue
+		}
+		file, err := l.Open(f) // it tells what is wrong
 		if err != nil {
 			return finding{"lake", "fail", err.Error(), "aida sync --full"}
 		}
 		file.Close()
 	}
-	return finding{"lake", "ok", fmt.Sprintf("generation %d, %d files", snap.Generation, len(snap.Files)), ""}
+	return finding{"lake", "ok", fmt.Sprintf("generation %d, %s", snap.Generation, counted(len(snap.Files), "file", "files")), ""}
 }
 
 func checkPeople(ctx context.Context, s *store.Store) finding {
@@ -287,7 +290,7 @@ func checkPeople(ctx context.Context, s *store.Store) finding {
 	case len(without) == len(users):
 		return finding{"people", "warn", "nobody has a key: " + strings.Join(without, ", "), "aida analyst key add NAME \"$(cat key.pub)\", or they connect one in the portal"}
 	case len(without) > 0: // some only look at pages
-		return finding{"people", "ok", fmt.Sprintf("%d people, without a key: %s", len(users), strings.Join(without, ", ")), ""}
+		return finding{"people", "ok", counted(len(users), "person", "people") + ", without a key: " + strings.Join(without, ", "), ""}
 	}
-	return finding{"people", "ok", fmt.Sprintf("%d people", len(users)), ""}
+	return finding{"people", "ok", counted(len(users), "person", "people"), ""}
 }

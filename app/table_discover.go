@@ -110,11 +110,11 @@ func (c *cli) showDiscovered(list []discovered, file string, dry bool) error {
 	}
 	switch fresh := count["new"] + count["no primary key"]; {
 	case fresh == 0:
-		c.say("All %d tables are described.", len(list))
+		c.say("Nothing is new: %s described.", counted(len(list), "table is", "tables are"))
 	case dry:
-		c.say("%d tables are not described yet: without --dry-run they are added to %s.", fresh, file)
+		c.say("%s not described yet: without --dry-run added to %s.", counted(fresh, "table is", "tables are"), file)
 	default:
-		c.say("Added %d tables to %s.", fresh, file)
+		c.say("Added %s to %s.", counted(fresh, "table", "tables"), file)
 	}
 	if n := count["no primary key"]; n > 0 && !dry {
 		c.say("%d of them have no primary key and are commented out: name the columns that tell rows apart.", n)
@@ -134,7 +134,7 @@ func (c *cli) proposals(ctx context.Context, cfg *config.Config) ([]proposal, er
 		if err != nil {
 			return nil, err
 		}
-		c.say("Keboola project %s (%s): %d tables.", project.ID, project.Name, len(tables))
+		c.say("Keboola project %s (%s): %s.", project.ID, project.Name, counted(len(tables), "table", "tables"))
 		return proposeKeboola(tables), nil
 	case "bigquery":
 		src, err := bigQuerySource(cfg, nil)

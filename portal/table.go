@@ -18,6 +18,7 @@ type tableView struct {
 	Profile  *store.Profile // nil = there is none yet
 	Sample   sampleView
 	Relates  []relationView
+	Map      *relationMap   // of Relates; nil = there are none
 	Metrics  []store.Metric // that read it
 	History  []store.TableGeneration
 	Runs     []store.RunTable // newest first
@@ -180,6 +181,7 @@ func (p *Portal) tableViewOf(r *http.Request, t store.Table, a *store.Access) (*
 	v.Columns = columnsOf(t, v.Files, v.Profile)
 	v.Sample = sampleOf(v.Profile, v.Columns)
 	v.Relates = relationsOf(v.Profile, a)
+	v.Map = mapOf(t.Name, v.Relates)
 	if v.Metrics, err = p.metricsReading(ctx, a, t); err != nil {
 		return nil, err
 	}
