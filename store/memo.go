@@ -13,6 +13,7 @@ type memo struct {
 	conn    *sql.Conn // it writes nothing, so every commit is another's
 	version int64
 	kept    map[any]any
+	flying  map[stateKey]*flight
 }
 
 // What is kept, by the kind of its key.
@@ -26,19 +27,48 @@ type (
 
 const maxKept = 10_000
 
-// remember gives what read gave before while nothing changed. What it gives is shared: nobody writes to it.
+// flight is a read that is under way, and what came of it once done is closed.
+type flight struct {
+	done chan struct{}
+	v    any
+	err  error
+}
+
+// stateKey is a question to one state of the database.
+type stateKey struct {
+	version int64
+	key     any
+}
+
+// remember gives what read gave before while nothing changed. Who asks the same of the same state at the same time waits for one
+// read, as after a commit everybody asks at once. What it gives is shared: nobody writes to it.
 func remember[T any](ctx context.Context, s *Store, key any, read func() (T, error)) (T, error) {
 	before, ok := s.memo.now(ctx, s.r)
-	if ok {
-		if v, hit := s.memo.get(before, key); hit {
-			return v.(T), nil
+	if !ok {
+		return read()
+	}
+	v, other, mine := s.memo.get(before, key)
+	switch {
+	case mine != nil:
+		var out T
+		mine.err = context.Canceled // stands when read does not return
+		defer func() { s.memo.put(before, key, mine) }()
+		out, mine.err = read()
+		mine.v = out
+		return out, mine.err
+	case other != nil:
+		select {
+		case <-other.done:
+			if other.err != nil { // which may have been its own request's alone
+				return read()
+			}
+			v = other.v
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
 		}
 	}
-	v, err := read()
-	if err == nil && ok {
-		s.memo.put(before, key, v)
-	}
-	return v, err
+	return v.(T), nil
 }
 
 // now is the state of the database as a number. What is read after it is of that state or a later one.
@@ -55,7 +85,7 @@ func (m *memo) now(ctx context.Context, db *sql.DB) (version int64, ok bool) {
 	}
 	if err := m.conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err != nil {
 		_ = m.conn.Close()
-		m.conn, m.kept = nil, nil // the next connection counts from another number
+		m.conn, m.kept, m.flying = nil, nil, nil // the next connection counts from another number
 		return 0, false
 	}
 	if version != m.version || m.kept == nil || len(m.kept) >= maxKept {
@@ -64,21 +94,34 @@ func (m *memo) now(ctx context.Context, db *sql.DB) (version int64, ok bool) {
 	return version, true
 }
 
-func (m *memo) get(version int64, key any) (any, bool) {
+// get gives what is kept, or the read that is under way, or a flight that the caller is to land with put.
+func (m *memo) get(version int64, key any) (kept any, other, mine *flight) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.version != version {
-		return nil, false
+	if m.version == version {
+		if v, ok := m.kept[key]; ok {
+			return v, nil, nil
+		}
 	}
-	v, ok := m.kept[key]
-	return v, ok
+	at := stateKey{version, key}
+	if f := m.flying[at]; f != nil {
+		return nil, f, nil
+	}
+	f := &flight{done: make(chan struct{})}
+	if m.flying == nil {
+		m.flying = map[stateKey]*flight{}
+	}
+	m.flying[at] = f
+	return nil, nil, f
 }
 
-func (m *memo) put(version int64, key, v any) {
+func (m *memo) put(version int64, key any, f *flight) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.version == version && m.kept != nil {
-		m.kept[key] = v
+	delete(m.flying, stateKey{version, key})
+	close(f.done)
+	if f.err == nil && m.version == version && m.kept != nil {
+		m.kept[key] = f.v
 	}
 }
 
