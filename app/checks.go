@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -28,10 +29,16 @@ const (
 type checker struct {
 	p     *program
 	bot   func(context.Context) error // asks Telegram who the bot is; nil = there is no bot
-	mu    sync.Mutex
+	turn  sync.Mutex                  // held while looking, which may take seconds
+	mu    sync.Mutex                  // of what is below
 	at    time.Time
 	last  []portal.Check
 	since map[string]since
+
+	described struct { // what was found of the description files in a state of theirs
+		state   string
+		finding finding
+	}
 }
 
 type since struct {
@@ -52,14 +59,20 @@ func (c *checker) Known() []portal.Check {
 
 // Checks gives what was found lately, or looks. With fresh it looks in any case.
 func (c *checker) Checks(ctx context.Context, fresh bool) []portal.Check {
+	c.turn.Lock()
+	defer c.turn.Unlock() // who asks meanwhile gets the same answer
 	c.mu.Lock()
-	defer c.mu.Unlock() // who asks meanwhile gets the same answer
-	if !fresh && time.Since(c.at) < checkLife {
-		return c.last
+	last, age := c.last, time.Since(c.at)
+	c.mu.Unlock()
+	if !fresh && age < checkLife {
+		return last
 	}
+	found := c.look(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	states := map[string]string{"ok": "good", "warn": "late", "fail": "bad"}
 	var out []portal.Check
-	for _, f := range c.look(ctx) {
+	for _, f := range found {
 		k := portal.Check{Name: strings.ToUpper(f.Check[:1]) + f.Check[1:], State: states[f.State], Evidence: f.Evidence, Fix: f.Fix}
 		if k.State == "" {
 			k.State = "unknown"
@@ -99,7 +112,7 @@ func (c *checker) look(ctx context.Context) []finding {
 		make func(context.Context) finding
 	}{
 		{"config", func(context.Context) finding { return checkConfig(cfg) }},
-		{"description", func(context.Context) finding { return checkDescription(p.doc.Files) }},
+		{"description", func(context.Context) finding { return c.description(p.doc.Files) }},
 		{"metrics", func(context.Context) finding { return checkMetrics(cfg) }},
 		{"source", func(ctx context.Context) finding { return checkSource(ctx, cfg) }},
 		{"tables", func(ctx context.Context) finding { return checkTables(ctx, p.store) }},
@@ -179,6 +192,30 @@ func checkDescription(files []string) finding {
 		return finding{"description", "fail", strings.ReplaceAll(err.Error(), "\n", "; "), "correct what it names; until then the tables stay as they were"}
 	}
 	return finding{"description", "ok", fmt.Sprintf("%s in %s", counted(len(doc.Tables), "table", "tables"), strings.Join(files, ", ")), ""}
+}
+
+// description is checkDescription, made again when a file is another one: reading many tables is work.
+func (c *checker) description(files []string) finding {
+	h := sha256.New()
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return checkDescription(files)
+		}
+		fmt.Fprintf(h, "%q %d\n%s\n", f, len(text), text)
+	}
+	state := string(h.Sum(nil))
+	c.mu.Lock()
+	known := c.described
+	c.mu.Unlock()
+	if known.state == state {
+		return known.finding
+	}
+	known.state, known.finding = state, checkDescription(files)
+	c.mu.Lock()
+	c.described = known
+	c.mu.Unlock()
+	return known.finding
 }
 
 // checkSource asks whether the default source can be reached.
