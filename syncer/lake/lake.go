@@ -203,13 +203,19 @@ func (l *Lake) Clean(ctx context.Context) (removed int, err error) {
 		if err != nil {
 			return err
 		}
+		used := map[string]bool{".": true} // folders that hold known files
+		for p := range known {
+			for dir := path.Dir(p); !used[dir]; dir = path.Dir(dir) {
+				used[dir] = true
+			}
+		}
 		var empty []string
 		err = fs.WalkDir(l.root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 			if err != nil || ctx.Err() != nil {
 				return errors.Join(err, ctx.Err())
 			}
 			if d.IsDir() {
-				if p != "." {
+				if !used[p] {
 					empty = append(empty, p)
 				}
 				return nil
@@ -221,7 +227,7 @@ func (l *Lake) Clean(ctx context.Context) (removed int, err error) {
 			return l.root.Remove(filepath.FromSlash(p))
 		})
 		for i := len(empty) - 1; i >= 0; i-- {
-			_ = l.root.Remove(filepath.FromSlash(empty[i])) // fails on folders that are in use, as it should
+			_ = l.root.Remove(filepath.FromSlash(empty[i])) // fails on folders that came into use, as it should
 		}
 		return err
 	})
