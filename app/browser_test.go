@@ -133,10 +133,13 @@ func (b *tab) quiet(where string) {
 	b.complaints = nil
 }
 
+// stepTime is how long steps in a page may take; a machine that does much else is slow.
+const stepTime = 3 * time.Minute
+
 // do takes steps in the page; a step that fails tells where the page was.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	turn, cancel := context.WithTimeout(b.ctx, time.Minute)
+	turn, cancel := context.WithTimeout(b.ctx, stepTime)
 	defer cancel()
 	if err := chromedp.Do(turn, steps...); err != nil {
 		where, _ := chromedp.Run(b.ctx, chromedp.Location())
@@ -154,7 +157,7 @@ func (b *tab) visit(url string) {
 // ofPage asks the page something that changes nothing. A page that renews itself meanwhile, as those of runs do, is asked again.
 func ofPage[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
-	turn, cancel := context.WithTimeout(b.ctx, time.Minute)
+	turn, cancel := context.WithTimeout(b.ctx, stepTime)
 	defer cancel()
 	v, err := chromedp.Run(turn, a)
 	for err != nil && turn.Err() == nil && renewed.MatchString(err.Error()) {
