@@ -16,7 +16,7 @@ build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BUILD)/aida .
 
 test: clients lint duckdb ## everything that decides whether a change may land
-	AIDA_DUCKDB=$(CURDIR)/$(BUILD)/duckdbq $(GO) test -timeout 14m ./...
+	AIDA_DUCKDB=$(CURDIR)/$(BUILD)/duckdbq $(GO) test -timeout 20m ./...
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
