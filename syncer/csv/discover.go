@@ -41,7 +41,11 @@ func (s *Source) Discover() (found []Found, skipped []Skipped, err error) {
 	}
 	defer dir.Close()
 	sets := map[string]int{} // folder, stem and header -> index of found
-	for _, name := range candidates(dir.FS()) {
+	names, skipped, err := candidates(dir.FS())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
 		f, err := look(dir, name, s.o.Format)
 		if err != nil {
 			skipped = append(skipped, Skipped{name, strings.TrimPrefix(err.Error(), "csv: "+name+": ")})
@@ -84,20 +88,42 @@ func (s *Source) Look(name string) (Found, error) {
 	return f, err
 }
 
-// candidates are the names of CSV files down to one folder, those of the root first.
-func candidates(dir fs.FS) (names []string) {
-	for _, pattern := range []string{"*", "*/*"} {
-		matched, _ := fs.Glob(dir, pattern) // the patterns are well formed
-		for _, name := range matched {
-			if info, err := fs.Stat(dir, name); err == nil && info.Mode().IsRegular() && isCSV(name) && (path.Dir(name) == "." || !unfinished(path.Dir(name))) {
+// candidates are the names of CSV files down to one folder, those of the root first. A folder that cannot be read is told.
+func candidates(dir fs.FS) (names []string, skipped []Skipped, err error) {
+	entries, err := fs.ReadDir(dir, ".")
+	if err != nil {
+		return nil, nil, fmt.Errorf("csv: root folder: %w", err)
+	}
+	take := func(folder string, entries []fs.DirEntry) {
+		for _, e := range entries {
+			name := path.Join(folder, e.Name())
+			if !isCSV(name) {
+				continue
+			}
+			switch info, err := fs.Stat(dir, name); { // which follows links within the root
+			case err != nil:
+				skipped = append(skipped, Skipped{name, err.Error()})
+			case info.Mode().IsRegular():
 				names = append(names, name)
 			}
 		}
 	}
+	take(".", entries)
+	for _, e := range entries {
+		if info, err := fs.Stat(dir, e.Name()); err != nil || !info.IsDir() || unfinished(e.Name()) {
+			continue // what is named as a table's file was told already
+		}
+		inner, err := fs.ReadDir(dir, e.Name())
+		if err != nil {
+			skipped = append(skipped, Skipped{e.Name(), err.Error()})
+			continue
+		}
+		take(e.Name(), inner)
+	}
 	slices.SortStableFunc(names, func(a, b string) int {
 		return cmp.Or(strings.Count(a, "/")-strings.Count(b, "/"), natural(a, b))
 	})
-	return names
+	return names, skipped, nil
 }
 
 // cutExtension splits orders.csv.gz behind orders.

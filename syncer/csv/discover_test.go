@@ -111,3 +111,18 @@ func TestFilesThatDifferByANumberAreOneTable(t *testing.T) {
 		t.Errorf("skipped %q", why)
 	}
 }
+
+func TestWhatCannotBeReadIsNotPassedOverInSilence(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Symlink("nowhere", filepath.Join(root, "lost.csv")); err != nil {
+		t.Skip(err)
+	}
+	src, err := csv.New(csv.Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, skipped, err := src.Discover()
+	if err != nil || len(found) != 0 || len(skipped) != 1 || skipped[0].File != "lost.csv" {
+		t.Errorf("found %v, skipped %v, %v", found, skipped, err)
+	}
+}
