@@ -85,7 +85,8 @@ func offer(b []byte) (toServer, toClient []string, whole bool) {
 	return lists[2], lists[3], true
 }
 
-// Read gives what was read early first.
+// Read gives what was read early first. Until somebody has signed in, which is where short packets follow one another, each
+// packet is acknowledged at once.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(p, c.early)
@@ -93,6 +94,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.early = nil
 		}
 		return n, nil
+	}
+	if c.identity.Load() == nil {
+		acknowledge(c.Conn)
 	}
 	return c.Conn.Read(p)
 }
