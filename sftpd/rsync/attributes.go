@@ -168,6 +168,11 @@ func (x *receiver) copyToBackup(name string) error {
 	if _, err := x.makePath(path.Dir(to)); err != nil {
 		return err
 	}
+	if old, err := x.Sink.Lstat(to); err == nil && old.Mode()&fs.ModeSymlink != 0 { // it is replaced, not written through
+		if err := x.Sink.Remove(to, false); err != nil {
+			return err
+		}
+	}
 	out, err := x.Sink.Create(to, os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err

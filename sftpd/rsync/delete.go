@@ -70,23 +70,45 @@ func (x *receiver) contents(dir string) []fs.FileInfo {
 	return list
 }
 
-// scopeOf gives the rules of a folder, with those of merge files above and in it.
+// inFolder is a folder on the way to the one that was looked at last, with its rules.
+type inFolder struct {
+	name string
+	sc   *scope
+}
+
+// scopeOf gives the rules of a folder, with those of merge files above and in it. Merge files are read when a folder is come to.
 func (x *receiver) scopeOf(name string) *scope {
-	sc := x.sc
 	if len(x.filter.merges) == 0 {
-		return sc
+		return x.sc
 	}
-	sc = sc.enter(x.Sink, ".", x.root)
-	if name == "." {
-		return sc
+	for n := len(x.way); n > 0 && !isWithin(x.way[n-1].name, name); n-- {
+		x.way = x.way[:n-1]
 	}
-	at := 0
-	for part := range strings.SplitSeq(name, "/") {
-		at += len(part)
-		sc = sc.enter(x.Sink, name[:at], path.Join(x.root, name[:at]))
-		at++
+	if len(x.way) == 0 {
+		x.way = append(x.way, inFolder{".", x.sc.enter(x.Sink, ".", x.root)})
 	}
-	return sc
+	last := x.way[len(x.way)-1]
+	for last.name != name {
+		next, from := name, 0
+		if last.name != "." {
+			from = len(last.name) + 1
+		}
+		if i := strings.IndexByte(name[from:], '/'); i >= 0 {
+			next = name[:from+i]
+		}
+		at := path.Join(x.root, next)
+		if info, err := x.Sink.Stat(at); err != nil || !info.IsDir() {
+			return last.sc // there is nothing to read in it, nor further on
+		}
+		last = inFolder{next, last.sc.enter(x.Sink, next, at)}
+		x.way = append(x.way, last)
+	}
+	return last.sc
+}
+
+// isWithin tells whether a folder is another one or above it.
+func isWithin(above, name string) bool {
+	return above == "." || above == name || strings.HasPrefix(name, above+"/")
 }
 
 // remove deletes a file, or a folder with all that is in it and not protected.
@@ -95,6 +117,20 @@ func (x *receiver) remove(at, name string, info fs.FileInfo) bool {
 		return false
 	}
 	return x.removeOne(at, name, info)
+}
+
+// removeMissing deletes what an argument that the sender has not stands for; without --delete or --force only an empty folder.
+func (x *receiver) removeMissing(e *entry, name string, info fs.FileInfo) {
+	if x.scopeOf(path.Dir(e.name)).check(e.name, info.IsDir(), true) == excluded {
+		return
+	}
+	if info.IsDir() && !x.o.force && x.o.delete == deleteNever {
+		if list, err := x.Sink.ReadDir(name); err != nil || len(list) > 0 {
+			x.info("cannot delete non-empty directory: %s", e.name)
+			return
+		}
+	}
+	x.remove(name, e.name, info)
 }
 
 // removeOne deletes a file or an empty folder, within the limit.

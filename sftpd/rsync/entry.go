@@ -25,21 +25,22 @@ const (
 type entry struct {
 	name    string // as it is sent
 	path    string // in the tree, where that is another; with inside, of the folder that it is in
-	inside  bool
 	size    int64
 	mtime   int64
 	nsec    uint32
 	mode    uint32
 	target  string // of a symbolic link
 	digest  []byte // with --checksum
+	ndx     int32  // of a receiver: how both sides call it
+	inside  bool
 	topDir  bool
 	content bool // a folder whose content is in the list
 	implied bool // a folder that is only on the way to something
 	fresh   bool // of a receiver: was made in this session
 	skip    bool // a repeated name: it keeps its index and is nothing else
 
-	link      uint64 // with --hard-links: number of the group, from 1
 	linkFirst bool   // is the one of its group that came with all that they share
+	link      uint64 // with --hard-links: number of the group, from 1
 	dev, ino  uint64
 }
 
@@ -166,6 +167,9 @@ func markRepeated(list []*entry) {
 	}
 }
 
+// maxNesting is how many folders a name that a client sends may be in: some of what is kept grows with the folders of each name.
+const maxNesting = 256
+
 // checkName gives the form of a name that a client sends, or an error: it must stay below the destination.
 func checkName(name string, relative bool) (string, error) {
 	if len(name) == 0 || len(name) > maxArg || strings.IndexByte(name, 0) >= 0 {
@@ -173,6 +177,9 @@ func checkName(name string, relative bool) (string, error) {
 	}
 	if name[0] == '/' && !relative {
 		return "", protocolError(fmt.Sprintf("an absolute file name %q", clip(name)))
+	}
+	if strings.Count(name, "/") > maxNesting {
+		return "", &refusal{fmt.Sprintf("%q is nested too deep", clip(name)), ExitFileSelect}
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." || len(part) > 255 {

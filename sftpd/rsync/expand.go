@@ -6,9 +6,13 @@ import (
 	"strings"
 )
 
+// maxLooks is how many names the patterns of a command line may make the server look at.
+const maxLooks = 4_000_000
+
 // expand gives the names that a pattern stands for, as a shell would: sorted, and those that begin with a dot only when the
-// pattern does.
-func expand(src Source, pattern string) ([]string, error) {
+// pattern does. It counts in looks the names that it looked at.
+func expand(src Source, pattern string, looks *int) ([]string, error) {
+	look := func() bool { *looks++; return *looks <= maxLooks }
 	lead := ""
 	if strings.HasPrefix(pattern, "/") {
 		lead = "/"
@@ -23,6 +27,9 @@ func expand(src Source, pattern string) ([]string, error) {
 		}
 		var next []string
 		for _, dir := range names {
+			if !look() {
+				return nil, errTooMany
+			}
 			if !wild {
 				at := path.Join(dir, plain)
 				if _, err := src.Lstat(cleanRel(at)); err == nil {
@@ -38,6 +45,9 @@ func expand(src Source, pattern string) ([]string, error) {
 				continue
 			}
 			for _, e := range list {
+				if !look() {
+					return nil, errTooMany
+				}
 				name := e.Name()
 				if (name[0] != '.' || part[0] == '.') && g.match(name) && (i == len(parts)-1 || e.IsDir() || e.Mode()&fs.ModeSymlink != 0) {
 					next = append(next, path.Join(dir, name))

@@ -28,22 +28,26 @@ type rule struct {
 
 	noInherit, wordSplit, excludeSelf, cvs bool // of a merge rule
 	only                                   byte // + or -: all lines of the merge file are that
-	slot                                   int  // of a merge rule: place of its lists in a scope
+	once                                   bool // not of each folder: of the one whose merge file names it
 }
 
 // filter is the ordered list of rules of one side.
 type filter struct {
 	rules  []*rule
-	merges []*rule // rules with merge, by slot
+	merges []*rule // those with merge
 	sender bool    // whose side the rules are used on
 	proto  int
 	root   string // of the tree, where absolute rules begin
+	stars  int    // of all patterns
+	bad    func(text string)
 }
 
 // Limits of what a client, or a merge file, may send.
 const (
 	maxRule      = 4096
 	maxRules     = 10_000
+	maxMerges    = 32
+	maxStars     = 20_000
 	maxRuleBytes = 1 << 20
 	maxMergeFile = 256 << 10
 )
@@ -51,6 +55,10 @@ const (
 // readFilter reads the rules that the client sends.
 func (s *session) readFilter() (*filter, error) {
 	f := &filter{sender: s.o.sender, proto: s.proto}
+	f.bad = func(text string) {
+		s.ioError.Or(ioGeneral)
+		s.xferError("rsync: [%s] %s", s.role(), text)
+	}
 	total := 0
 	for {
 		n := s.r.int()
@@ -76,6 +84,7 @@ func (s *session) readFilter() (*filter, error) {
 			return nil, err
 		}
 	}
+	s.asked.Store(true)
 	return f, nil
 }
 
@@ -109,13 +118,21 @@ func (f *filter) add(text string) error {
 	if len(f.rules) >= maxRules {
 		return &refusal{fmt.Sprintf("the filter has more than %d rules", maxRules), ExitSyntax}
 	}
+	if r.once {
+		return &refusal{fmt.Sprintf("filter rule %q names a file of this side: give it to your own rsync", clip(text)), ExitSyntax}
+	}
+	if r.merge && len(f.merges) >= maxMerges {
+		return &refusal{fmt.Sprintf("there are more than %d merge files for each folder", maxMerges), ExitSyntax}
+	}
+	if f.stars += strings.Count(r.pattern, "*"); f.stars > maxStars {
+		return &refusal{"the patterns of the filter have too many stars", ExitSyntax}
+	}
 	f.addRule(r)
 	return nil
 }
 
 func (f *filter) addRule(r *rule) {
 	if r.merge {
-		r.slot = len(f.merges)
 		f.merges = append(f.merges, r)
 		if r.excludeSelf {
 			own := &rule{}
@@ -150,14 +167,17 @@ func parseRule(text string, proto int, only byte) (r *rule, clear bool, err erro
 		if text == "" {
 			return bad()
 		}
+		text = shortForm(text)
 		switch text[0] {
 		case '-', '+':
 			r.include = text[0] == '+'
 		case ':':
 			r.merge = true
+		case '.':
+			r.merge, r.once = true, true
 		case '!':
 			return nil, true, nil
-		case 'P', 'p':
+		case 'P':
 			r.receiver = true
 		case 'R':
 			r.receiver, r.include = true, true
@@ -216,6 +236,21 @@ func parseRule(text string, proto int, only byte) (r *rule, clear bool, err erro
 	r.setPattern(rest)
 	return r, false, nil
 }
+
+// shortForm puts the letter of a rule in the place of its name, which people may write in merge files.
+func shortForm(text string) string {
+	end := strings.IndexAny(text, " \t_,")
+	if end < 0 {
+		end = len(text)
+	}
+	letter, ok := ruleNames[text[:end]]
+	if !ok {
+		return text
+	}
+	return letter + text[end:]
+}
+
+var ruleNames = map[string]string{"clear": "!", "dir-merge": ":", "exclude": "-", "hide": "H", "include": "+", "merge": ".", "protect": "P", "risk": "R", "show": "S"}
 
 // setPattern works out how a pattern is matched.
 func (r *rule) setPattern(p string) {

@@ -151,7 +151,7 @@ func FuzzList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, proto byte, b []byte, letters string) {
 		o := parse([]word{{text: letters}})
 		s := testSession(o, protocols(proto), b, false)
-		list, err := s.readList()
+		_, list, err := s.readList()
 		if err != nil {
 			return
 		}

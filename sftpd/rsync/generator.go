@@ -10,12 +10,6 @@ import (
 // generate goes through the list and asks for what is needed; then it sees to what did not come right, deletes what is left
 // to delete, and says goodbye.
 func (x *receiver) generate(ctx context.Context) error {
-	x.lost = func(ndx int32) {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		delete(x.wanted, ndx)
-		x.failed[ndx] = true
-	}
 	if x.o.delete == deleteBefore {
 		x.deleteAll()
 	}
@@ -26,7 +20,7 @@ func (x *receiver) generate(ctx context.Context) error {
 		}
 		x.info("delta-transmission %s", how)
 	}
-	for i, e := range x.list {
+	for _, e := range x.list {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
@@ -34,7 +28,7 @@ func (x *receiver) generate(ctx context.Context) error {
 			return err
 		}
 		if !e.skip {
-			x.consider(int32(i), e)
+			x.consider(e.ndx, e)
 		}
 	}
 	x.w.index(ndxDone)
@@ -91,6 +85,7 @@ func (x *receiver) generate(ctx context.Context) error {
 }
 
 func (x *receiver) lateDeletes() {
+	x.way = nil // merge files may be others by now
 	switch x.o.delete {
 	case deleteDelay:
 		for _, f := range x.later {
@@ -125,7 +120,7 @@ func (x *receiver) consider(ndx int32, e *entry) {
 	info := x.look(e, name)
 	if e.mode == 0 { // --delete-missing-args: the argument is not there
 		if info != nil {
-			x.remove(name, e.name, info)
+			x.removeMissing(e, name, info)
 		}
 		return
 	}

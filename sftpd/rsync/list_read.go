@@ -2,6 +2,7 @@ package rsync
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,41 +24,52 @@ type listReader struct {
 // maxNames bounds the texts of a list.
 const maxNames = 512 << 20
 
-func (s *session) readList() ([]*entry, error) {
+// readList gives a list by index, and in order.
+func (s *session) readList() (byIndex, list []*entry, err error) {
 	l := &listReader{s: s, devs: map[[2]uint64]uint64{}, first: map[int32]*entry{}}
 	limit := s.maxFiles()
 	for {
 		flags, end := l.flags()
 		if s.r.err != nil {
-			return nil, s.r.err
+			return nil, nil, s.r.err
 		}
 		if end {
 			break
 		}
 		if len(l.list) >= limit {
-			return nil, &refusal{fmt.Sprintf("the list has more than %d files: push folders one by one", limit), ExitProtocol}
+			return nil, nil, &refusal{fmt.Sprintf("the list has more than %d files: push folders one by one", limit), ExitProtocol}
 		}
 		e, err := l.entry(flags)
 		if err == nil {
 			err = s.r.err
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if l.names += int64(len(e.name) + len(e.target) + len(e.digest)); l.names > maxNames {
-			return nil, &refusal{"the list is too long: push folders one by one", ExitProtocol}
+			return nil, nil, &refusal{"the list is too long: push folders one by one", ExitProtocol}
 		}
 		l.list = append(l.list, e)
 	}
 	if err := l.ids(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.proto < 30 {
 		s.ioError.Or(s.r.int() & 7)
 	}
+	var arrived []*entry // with --iconv, names may sort differently on the two sides: the order of arrival gives the indices
+	if s.o.iconv {
+		arrived = slices.Clone(l.list)
+	}
 	sortEntries(l.list, s.proto)
+	if !s.o.iconv {
+		arrived = l.list
+	}
+	for i, e := range arrived {
+		e.ndx = int32(i)
+	}
 	markRepeated(l.list)
-	return l.list, s.r.err
+	return arrived, l.list, s.r.err
 }
 
 // flags reads the bits of the next entry, or the end.
@@ -117,6 +129,10 @@ func (l *listReader) entry(flags uint32) (*entry, error) {
 		}
 		e := *first
 		e.name, e.linkFirst = name, false
+		if name == "." {
+			r.fail(protocolError("a hard link in the place of the destination"))
+			return nil, r.err
+		}
 		l.last.mode, l.last.mtime = e.mode, e.mtime
 		return &e, nil
 	}

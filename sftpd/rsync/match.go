@@ -3,18 +3,24 @@ package rsync
 import "strings"
 
 // glob is a compiled wildcard pattern: * and ? do not cross a slash, ** does. It runs all its states side by side, so that
-// the time for a name is at most its length times the pattern's, whatever the pattern.
+// the time for a name is at most its length times the pattern's stars, whatever the pattern.
 type glob struct {
-	tokens []token
-	on     []bool // scratch of match: states that are alive
-	next   []bool
+	tokens   []token
+	on, next []int32  // scratch of match: states that are alive
+	seen     []uint32 // by state, the step in which it was last reached
+	step     uint32
 }
 
 type token struct {
 	kind tokenKind
 	ch   byte
-	set  *[256]bool
+	set  *bytesSet
 }
+
+// bytesSet is a set of bytes.
+type bytesSet [4]uint64
+
+func (s *bytesSet) has(c byte) bool { return s[c>>6]&(1<<(c&63)) != 0 }
 
 type tokenKind byte
 
@@ -42,7 +48,7 @@ func compileGlob(p string) *glob {
 		case '[':
 			set, end := parseSet(p[i:])
 			if set == nil { // without an end it can match nothing
-				set, end = new([256]bool), len(p)-i
+				set, end = new(bytesSet), len(p)-i
 			}
 			i += end - 1
 			g.tokens = append(g.tokens, token{kind: tokenSet, set: set})
@@ -55,13 +61,13 @@ func compileGlob(p string) *glob {
 			g.tokens = append(g.tokens, token{kind: tokenByte, ch: p[i]})
 		}
 	}
-	g.on, g.next = make([]bool, len(g.tokens)+1), make([]bool, len(g.tokens)+1)
+	g.seen = make([]uint32, len(g.tokens)+1)
 	return g
 }
 
 // parseSet reads [...] and gives its length.
-func parseSet(p string) (set *[256]bool, n int) {
-	set = new([256]bool)
+func parseSet(p string) (packed *bytesSet, n int) {
+	var set [256]bool
 	i, negate := 1, false
 	if i < len(p) && (p[i] == '!' || p[i] == '^') {
 		negate, i = true, i+1
@@ -115,7 +121,13 @@ func parseSet(p string) (set *[256]bool, n int) {
 		}
 	}
 	set['/'] = false
-	return set, i + 1
+	packed = new(bytesSet)
+	for b, on := range set {
+		if on {
+			packed[b>>6] |= 1 << (b & 63)
+		}
+	}
+	return packed, i + 1
 }
 
 var classes = map[string]func(c byte) bool{
@@ -139,58 +151,62 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // match tells whether the whole of name fits.
 func (g *glob) match(name string) bool {
-	clear(g.on)
-	g.reach(g.on, 0)
-	low, high := 0, len(g.tokens) // where states can be alive
-	for i := 0; i < len(name); i++ {
+	on, next := g.on[:0], g.next[:0]
+	g.advance()
+	on = g.reach(on, 0)
+	for i := 0; i < len(name) && len(on) > 0; i++ {
 		c := name[i]
-		clear(g.next)
-		alive, newLow := false, len(g.tokens)
-		for t := low; t < high; t++ {
-			if !g.on[t] {
+		next = next[:0]
+		g.advance()
+		for _, t := range on {
+			if int(t) == len(g.tokens) {
 				continue
 			}
 			tok := &g.tokens[t]
-			to := -1
 			switch tok.kind {
 			case tokenByte:
 				if c == tok.ch {
-					to = t + 1
+					next = g.reach(next, t+1)
 				}
 			case tokenAny:
 				if c != '/' {
-					to = t + 1
+					next = g.reach(next, t+1)
 				}
 			case tokenSet:
-				if tok.set[c] {
-					to = t + 1
+				if tok.set.has(c) {
+					next = g.reach(next, t+1)
 				}
 			case tokenStar:
 				if c != '/' {
-					to = t
+					next = g.reach(next, t)
 				}
 			case tokenDeep:
-				to = t
-			}
-			if to >= 0 {
-				g.reach(g.next, to)
-				alive, newLow = true, min(newLow, to)
+				next = g.reach(next, t)
 			}
 		}
-		if !alive {
-			return false
-		}
-		low = newLow
-		g.on, g.next = g.next, g.on
+		on, next = next, on
 	}
-	return g.on[len(g.tokens)]
+	g.on, g.next = on, next
+	return len(on) > 0 && g.seen[len(g.tokens)] == g.step
 }
 
-// reach marks a state, and those behind it that need no byte.
-func (g *glob) reach(on []bool, t int) {
-	on[t] = true
-	for t < len(g.tokens) && (g.tokens[t].kind == tokenStar || g.tokens[t].kind == tokenDeep) {
-		t++
-		on[t] = true
+// advance begins a step, in which no state was reached yet.
+func (g *glob) advance() {
+	if g.step++; g.step == 0 {
+		clear(g.seen)
+		g.step = 1
 	}
+}
+
+// reach adds a state, and those behind it that need no byte.
+func (g *glob) reach(on []int32, t int32) []int32 {
+	for g.seen[t] != g.step {
+		g.seen[t] = g.step
+		on = append(on, t)
+		if int(t) == len(g.tokens) || g.tokens[t].kind != tokenStar && g.tokens[t].kind != tokenDeep {
+			break
+		}
+		t++
+	}
+	return on
 }

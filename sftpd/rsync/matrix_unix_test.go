@@ -69,6 +69,9 @@ func runCall(t *testing.T, c call, protocol int, pull, ours bool) string {
 	if c.dst != nil {
 		c.dst(t, filepath.Join(to, "dst"))
 	}
+	if strings.Contains(c.args, "../same") {
+		older(t, filepath.Join(to, "same"))
+	}
 	theirShell, rsh := remoteShells(t, remote)
 	if !ours {
 		rsh = theirShell

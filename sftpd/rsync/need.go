@@ -29,7 +29,7 @@ func (x *receiver) file(ndx int32, e *entry, name string, info fs.FileInfo) {
 		return
 	}
 	if info != nil && !info.Mode().IsRegular() {
-		if info.IsDir() {
+		if info.IsDir() || x.o.inplace { // what is written in place would go where a link leads
 			if !x.clear(name, e, info) {
 				return
 			}
@@ -95,7 +95,7 @@ func (x *receiver) dropPartial(name string) {
 
 // again asks once more for a file that came out wrong.
 func (x *receiver) again(ndx int32) {
-	e := x.list[ndx]
+	e := x.byIndex[ndx]
 	name := x.place(e)
 	info := x.look(e, name)
 	basis, kind, from := info, byte(basisFile), name

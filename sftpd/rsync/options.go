@@ -42,6 +42,7 @@ type options struct {
 	appendMode                                                int
 	backup                                                    bool
 	suffix, backupDir                                         string
+	iconv                                                     bool
 	blockSize                                                 int
 	maxSize, minSize                                          int64
 	filesFrom                                                 string
@@ -241,6 +242,8 @@ func (o *options) check() {
 		o.refuse(ExitUnsupported, "access control lists are not kept here: leave out -A (--acls)")
 	case o.xattrs && !o.sender:
 		o.refuse(ExitUnsupported, "extended attributes are not kept here: leave out -X (--xattrs)")
+	case o.backupDir != "" && !o.sender && (o.backupDir[0] == '/' || len(o.backupDir) > maxArg):
+		o.refuse(ExitSyntax, "option --backup-dir: %q must be a relative path", clip(o.backupDir))
 	case o.removeSource && o.sender:
 		o.refuse(ExitUnsupported, "files cannot be removed from here by a pull: leave out --remove-source-files")
 	case o.appendMode > 0 && o.wholeFile:

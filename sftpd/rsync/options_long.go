@@ -81,7 +81,7 @@ func buildLongOptions() map[string]longOption {
 	flag("delay-updates", func(o *options) { o.delayUpdates = true })
 	flag("fsync", func(o *options) { o.fsync = true })
 	text("suffix", func(o *options, v string) error { o.suffix = v; return nil })
-	text("backup-dir", func(o *options, v string) (err error) { o.backupDir, err = within(v); return })
+	text("backup-dir", func(o *options, v string) error { o.backupDir = v; return nil }) // a pull names one of the client
 	number("block-size", func(o *options, n int) error { o.setBlockSize(n); return nil })
 	number("modify-window", func(o *options, n int) error { o.modifyWindow = n; return nil })
 	text("max-size", func(o *options, v string) (err error) { o.maxSize, err = bytesOf(v); return })
@@ -128,6 +128,7 @@ func buildLongOptions() map[string]longOption {
 		if c := strings.ToLower(strings.ReplaceAll(v, "-", "")); c != "utf8" && c != "." {
 			o.refuse(ExitUnsupported, "names are UTF-8 here: give --iconv with utf8 as the remote half")
 		}
+		o.iconv = true
 		return nil
 	})
 	// Kept by the client, or of no effect where all files belong to one person.

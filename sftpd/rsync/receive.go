@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -17,6 +18,7 @@ import (
 type receiver struct {
 	*session
 	list    []*entry
+	byIndex []*entry
 	byName  map[string]*entry
 	root    string // destination in the sink
 	single  string // name of the only file, where the destination is not a folder
@@ -29,13 +31,13 @@ type receiver struct {
 	leaders   map[uint64]*entry // of hard links, by group
 	groups    map[uint64][]*entry
 	warned    bool
+	way       []inFolder
 	later     []func() // deletions for the end
 	dirBroken string   // folder that could not be made, with what is below
 
 	mu     sync.Mutex
 	wanted map[int32]*wanted
 	redo   []int32
-	failed map[int32]bool
 	moves  [][2]string // of --delay-updates, from and to
 	answer chan struct{}
 }
@@ -59,6 +61,7 @@ func (s *session) receiveFiles() error {
 			return err
 		}
 	}
+	s.asked.Store(true)
 	join := func() {}
 	if s.o.filesFrom != "" && s.o.filesFrom != "-" {
 		var err error
@@ -66,12 +69,12 @@ func (s *session) receiveFiles() error {
 			return err
 		}
 	}
-	list, err := s.readList()
+	byIndex, list, err := s.readList()
 	join()
 	if err != nil {
 		return err
 	}
-	x := &receiver{session: s, list: list, byName: make(map[string]*entry, len(list)), sc: s.filter.top(), wanted: map[int32]*wanted{}, failed: map[int32]bool{}, answer: make(chan struct{}, 16)}
+	x := &receiver{session: s, list: list, byIndex: byIndex, byName: make(map[string]*entry, len(list)), sc: s.filter.top(), wanted: map[int32]*wanted{}, answer: make(chan struct{}, 16)}
 	if s.o.prune {
 		x.pruneEmpty()
 	}
@@ -88,17 +91,51 @@ func (s *session) receiveFiles() error {
 	if err := x.destination(); err != nil {
 		return err
 	}
+	if s.o.backupDir != "" && escapes(path.Join(x.root, s.o.backupDir)) {
+		return &refusal{fmt.Sprintf("option --backup-dir: %q leads out of the tree", clip(s.o.backupDir)), ExitSyntax}
+	}
 	s.r.src.before = s.w.flush
+	s.lost = x.notComing
 	g, ctx := errgroup.WithContext(s.ctx)
-	g.Go(func() error { return x.guard(func() error { return x.generate(ctx) }) })
-	g.Go(func() error {
+	var failed sync.Once
+	var late *time.Timer
+	half := func(f func() error) {
+		g.Go(func() error {
+			err := f()
+			if err != nil {
+				// The other half may wait for a client that does not read, or that waits for an answer itself.
+				failed.Do(func() { late = time.AfterFunc(drainLimit, func() { s.conn.Close() }) })
+			}
+			return err
+		})
+	}
+	half(func() error {
+		err := x.guard(func() error { return x.generate(ctx) })
+		if err != nil && ctx.Err() == nil {
+			s.say(ExitFileIO, err.Error())
+		}
+		return err
+	})
+	half(func() error {
 		err := x.guard(x.receive)
 		if err != nil {
 			x.abandon()
 		}
 		return err
 	})
-	return g.Wait()
+	err = g.Wait()
+	failed.Do(func() {})
+	if late != nil {
+		late.Stop()
+	}
+	return err
+}
+
+// notComing takes note of a file that was asked for and does not come.
+func (x *receiver) notComing(ndx int32) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.wanted, ndx)
 }
 
 // guard keeps a fault from ending more than the session.
@@ -298,7 +335,7 @@ func (x *receiver) receive() error {
 		} else if head != w.head {
 			return protocolError("the sums of another file came back")
 		}
-		if err := st.store(ndx, x.list[ndx], w); err != nil {
+		if err := st.store(ndx, x.byIndex[ndx], w); err != nil {
 			return err
 		}
 	}

@@ -127,7 +127,7 @@ func decodeAnswers(t testing.TB, c capture, s2c []byte) (a answers, err error) {
 		return a, errIncremental
 	}
 	a.files = map[string][]byte{}
-	if a.list, err = s.readList(); err != nil {
+	if _, a.list, err = s.readList(); err != nil {
 		return a, err
 	}
 	last := 3

@@ -147,7 +147,7 @@ func (x *receiver) linkAll() {
 	if !x.o.hardLinks {
 		return
 	}
-	for i, e := range x.list {
+	for _, e := range x.list {
 		if e.skip || !e.isFile() || x.below(e.name) || !x.follower(e) {
 			continue
 		}
@@ -166,8 +166,8 @@ func (x *receiver) linkAll() {
 			continue
 		}
 		if info != nil && target != nil && sameFile(info, target) {
-			x.item(int32(i), e, info, item{})
-			x.sent(int32(i))
+			x.item(e.ndx, e, info, item{})
+			x.sent(e.ndx)
 			continue
 		}
 		if info != nil && info.IsDir() {
@@ -182,9 +182,9 @@ func (x *receiver) linkAll() {
 				continue
 			}
 		}
-		x.item(int32(i), e, info, item{flags: itemLocalChange | itemName, name: leader.name})
+		x.item(e.ndx, e, info, item{flags: itemLocalChange | itemName, name: leader.name})
 		x.name("%s => %s", e.name, leader.name)
-		x.sent(int32(i))
+		x.sent(e.ndx)
 	}
 }
 

@@ -124,7 +124,7 @@ func (srv *Server) Serve(ctx context.Context, command string, conn Conn, stderr 
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	stop := s.watch(ctx, conn)
+	stop := s.watch(ctx)
 	defer stop()
 	code := s.run(command)
 	if err := s.w.flush(); err != nil && code == ExitOK {
@@ -155,8 +155,10 @@ type session struct {
 	partly      atomic.Bool // something was left out, and the client was told
 	delLimit    atomic.Bool
 	established atomic.Bool
+	asked       atomic.Bool     // all that a client says at once has come: options, and the filter
 	lost        func(ndx int32) // takes files that the sender cannot send
 	timedOut    atomic.Bool
+	looks       int // at names, for the patterns of the command line
 }
 
 // Bits of an I/O error, as in the list of files.
@@ -192,6 +194,9 @@ func (s *session) run(command string) int {
 	if s.o.refusal == nil {
 		s.refuseMissingSide()
 	}
+	if s.o.iconv && s.o.sender && s.proto < 29 {
+		s.o.refuse(ExitUnsupported, "names are only converted from protocol 29 on: leave out --iconv")
+	}
 	switch {
 	case s.o.refusal != nil:
 		err = s.o.refusal
@@ -214,17 +219,23 @@ func (s *session) refuseMissingSide() {
 
 // complain says something outside the protocol.
 func (s *session) complain(code int, format string, args ...any) int {
+	late := time.AfterFunc(drainLimit, func() { s.conn.Close() })
+	defer late.Stop()
 	fmt.Fprintf(s.stderr, "rsync: "+format+"\n", args...)
 	return code
 }
 
 // end turns how the session went into the exit code, and tells the client.
 func (s *session) end(err error) int {
+	if err == nil {
+		return s.result()
+	}
+	late := time.AfterFunc(drainLimit, func() { s.conn.Close() })
+	defer late.Stop()
+	defer func() { _ = s.w.flush() }()
 	var ref *refusal
 	var exit clientExit
 	switch {
-	case err == nil:
-		return s.result()
 	case s.timedOut.Load():
 		return ExitTimeout
 	case errors.As(err, &ref):
@@ -270,6 +281,12 @@ func (s *session) tell(code int, text string) {
 		s.complain(code, "%s", text)
 		return
 	}
+	s.say(code, text)
+	s.drain()
+}
+
+// say tells why the session ends.
+func (s *session) say(code int, text string) {
 	line := "rsync: [" + s.role() + "] " + text + "\n"
 	if s.proto >= 30 {
 		s.w.message(msgError, []byte(line))
@@ -279,8 +296,6 @@ func (s *session) tell(code int, text string) {
 	if s.proto >= 31 {
 		s.w.message(msgErrorExit, appendInt(nil, int32(code)))
 	}
-	_ = s.w.flush()
-	s.drain()
 }
 
 func (s *session) role() string {
@@ -290,7 +305,7 @@ func (s *session) role() string {
 	return "receiver"
 }
 
-// drainLimit is how long a client that was refused may go on talking, and readTime what it gets to read why.
+// drainLimit is how long a client that was refused may go on talking, or not listen, and readTime what it gets to read why.
 const (
 	drainLimit = 5 * time.Second
 	readTime   = 300 * time.Millisecond
@@ -306,19 +321,7 @@ func (s *session) drain() {
 		}
 		return
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(io.Discard, io.LimitReader(s.r.src.in, 64<<20))
-	}()
-	timer := time.NewTimer(drainLimit)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-		s.conn.Close()
-		<-done
-	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(s.r.src.in, 64<<20))
 }
 
 // Messages to the person at the client, which makes odd bytes of names visible by itself. An xfer error makes it end with

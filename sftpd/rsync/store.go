@@ -96,7 +96,6 @@ func (st *storer) store(ndx int32, e *entry, w *wanted) (err error) {
 	switch {
 	case st.failed != nil:
 		st.xferError("rsync: [receiver] write failed on \"%s\": %s", e.name, reason(st.failed))
-		st.lose(ndx)
 		return nil
 	case !right:
 		st.wrong(ndx, e, w)
@@ -105,7 +104,6 @@ func (st *storer) store(ndx int32, e *entry, w *wanted) (err error) {
 	done = true
 	if err := st.finish(e, name, temp, w); err != nil {
 		st.xferError("rsync: [receiver] rename \"%s\" -> \"%s\" failed: %s", path.Base(temp), e.name, reason(err))
-		st.lose(ndx)
 		_ = st.Sink.Remove(temp, false)
 		return nil
 	}
@@ -301,19 +299,12 @@ func (st *storer) wrong(ndx int32, e *entry, w *wanted) {
 	}
 	if w.again {
 		st.xferError("ERROR: %s failed verification -- update %s.", e.name, kept)
-		st.lose(ndx)
 		return
 	}
 	st.warn("WARNING: %s failed verification -- update %s (will try again).", e.name, kept)
 	st.mu.Lock()
 	st.redo = append(st.redo, ndx)
 	st.mu.Unlock()
-}
-
-func (x *receiver) lose(ndx int32) {
-	x.mu.Lock()
-	x.failed[ndx] = true
-	x.mu.Unlock()
 }
 
 // finish puts a file in its place.

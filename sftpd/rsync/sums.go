@@ -51,13 +51,17 @@ type sums struct {
 	strong []byte
 }
 
-// maxSumBytes is what a sender keeps of the sums of one file; a client with more gets the whole file.
-const maxSumBytes = 96 << 20
+// maxSumBytes is what a sender keeps of the sums of one file, and maxBlock the longest block that it looks for, of which it holds
+// several; a client with more gets the whole file. Clients choose blocks that long from 64 TiB on.
+const (
+	maxSumBytes = 96 << 20
+	maxBlock    = 8 << 20
+)
 
 // readSums reads what the client's basis has.
 func (s *session) readSums(h sumHead) *sums {
 	per := int64(4 + h.strongLen)
-	if int64(h.count)*per > maxSumBytes {
+	if int64(h.count)*per > maxSumBytes || h.blockLen > maxBlock {
 		s.r.discard(int64(h.count) * per)
 		return &sums{sumHead: h}
 	}

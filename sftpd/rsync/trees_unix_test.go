@@ -75,6 +75,13 @@ func sourceTree(t testing.TB, dir string) {
 	write(t, filepath.Join(dir, "sub.c", "core"), []byte("a core"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub.c", "y.o"), []byte("object"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub", ".rules"), []byte("# a comment\n- x.txt\n- /deep/er\n"), 0o644, theTime)
+	write(t, filepath.Join(dir, "sub", "deep", ".rules"), []byte("!\n- *.tmp\n"), 0o644, theTime)
+	for name, rules := range map[string]string{
+		".words": "include b.bin\nexclude,p *.bin\nhide one\nshow one\nprotect gone*\nrisk gone.tmp\nmerge .more\ndir-merge .inner\n", ".more": "- run.sh\n",
+		"sub/.inner": "exclude x.txt\n", "sub/deep/.inner": "clear\n- keep.tmp\n", "sub/deep/er/.inner": "dir-merge .inmost\n", "sub/deep/er/and/.inmost": "- deeper/\n",
+	} {
+		write(t, filepath.Join(dir, name), []byte(rules), 0o644, theTime)
+	}
 	write(t, filepath.Join(dir, "sub-b", ".cvsignore"), []byte("c.bin other\n"), 0o644, theTime)
 	for _, name := range []string{"it's.txt", "with blank", "-dash", "star*", "tab\there", "line\nbreak", "ünïcödé ☃", "back\\slash", "q\"uote", "~tilde", "#hash", "[set]", strings.Repeat("long", 60), strings.Repeat("\u2603", 85), "not\xffUTF\xc3-8", "\x01\x02\a\b\v\f\r\x1b[31m\x7f"} {
 		write(t, filepath.Join(dir, "names", name), []byte(name), 0o644, theTime)
@@ -191,6 +198,15 @@ func partials(t testing.TB, dir string) {
 func linked(t testing.TB, dir string) {
 	write(t, filepath.Join(dir, "elsewhere", "x.txt"), []byte("x"), 0o644, theTime)
 	if err := os.Symlink("elsewhere", filepath.Join(dir, "sub")); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, dir)
+}
+
+// linkedBackup has a link where the backup of a file goes.
+func linkedBackup(t testing.TB, dir string) {
+	older(t, dir)
+	if err := os.Symlink("run.sh", filepath.Join(dir, "b.bin~")); err != nil {
 		t.Fatal(err)
 	}
 	settle(t, dir)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // frameSize is a frame with its head: two packets of SSH.
@@ -19,6 +20,7 @@ type writer struct {
 	proto   int
 	ndx     ndxState
 	written atomic.Int64
+	since   atomic.Int64 // when the write began that is under way, in Unix nanoseconds; 0 without
 	pace    *pace
 	err     error
 }
@@ -31,7 +33,9 @@ func (w *writer) send(p []byte) {
 	for len(p) > 0 && w.err == nil {
 		n, err := w.pace.next(len(p))
 		if err == nil {
+			w.since.Store(time.Now().UnixNano())
 			n, err = w.out.Write(p[:n])
+			w.since.Store(0)
 			w.written.Add(int64(n))
 		} else {
 			n = 0
@@ -111,8 +115,13 @@ func (w *writer) message(code byte, payload []byte) {
 		return
 	}
 	w.flushLocked()
+	w.send(frame(code, payload))
+}
+
+// frame puts the head of a frame before its payload.
+func frame(code byte, payload []byte) []byte {
 	head := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(payload)), uint32(len(payload))|uint32(frameBase+code)<<24)
-	w.send(append(head, payload...))
+	return append(head, payload...)
 }
 
 func (w *writer) failed() error {
