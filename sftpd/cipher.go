@@ -3,6 +3,7 @@ package sftpd
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -101,8 +102,24 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Write leaves out the library's greeting when there was one already.
+// libraryBuffer is the size of the buffer in which the SSH library makes a packet; what is longer comes in two pieces.
+const libraryBuffer = 4096
+
+// Write leaves out the library's greeting when there was one already. The first piece of a long packet waits for the second,
+// so that both go out with one call of the system: no packet ends with it, as the length of each, with its tag or MAC, is
+// 4 more than a multiple of 8 once there is a cipher.
 func (c *conn) Write(p []byte) (int, error) {
+	if len(c.piece) > 0 {
+		both := net.Buffers{c.piece, p}
+		n, err := both.WriteTo(c.Conn)
+		n -= int64(len(c.piece))
+		c.piece = c.piece[:0]
+		return int(max(n, 0)), err
+	}
+	if len(p) == libraryBuffer && c.identity.Load() != nil {
+		c.piece = append(c.piece, p...)
+		return len(p), nil
+	}
 	if c.greeted > 0 {
 		n := min(c.greeted, len(p))
 		c.greeted -= n

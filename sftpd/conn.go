@@ -31,6 +31,7 @@ type conn struct {
 	loginEnds time.Time
 	suits     []string // ciphers for this client
 	early     []byte   // read from the client before the library began
+	piece     []byte   // of a packet, written with the rest of it
 	greeted   int      // bytes of a greeting that the library will send once more
 
 	mu     sync.Mutex

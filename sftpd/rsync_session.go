@@ -56,7 +56,10 @@ type rsyncTree struct {
 func (r rsyncTree) Lstat(name string) (fs.FileInfo, error)     { return r.t.Stat("/"+name, false) }
 func (r rsyncTree) Stat(name string) (fs.FileInfo, error)      { return r.t.Stat("/"+name, true) }
 func (r rsyncTree) ReadDir(name string) ([]fs.FileInfo, error) { return r.t.ReadDir("/" + name) }
-func (r rsyncTree) Readlink(name string) (string, error)       { return r.t.Readlink("/" + name) }
+func (r rsyncTree) ReadSmall(name string, buf []byte) (int, bool) {
+	return r.t.ReadSmall("/"+name, buf)
+}
+func (r rsyncTree) Readlink(name string) (string, error) { return r.t.Readlink("/" + name) }
 func (r rsyncTree) Open(name string) (rsync.File, int64, error) {
 	f, size, err := r.t.Open("/" + name)
 	return f, size, err

@@ -77,6 +77,15 @@ func (a *algorithm) newHash(seed int32) hash.Hash {
 	return noHash{}
 }
 
+// again makes a hash for the next file of one that was used, or of nil.
+func (a *algorithm) again(h hash.Hash, seed int32) hash.Hash {
+	if h == nil || a == md4Old {
+		return a.newHash(seed)
+	}
+	h.Reset()
+	return h
+}
+
 type xxh128 struct{ *xxh3.Hasher }
 
 func (h *xxh128) Size() int { return 16 }

@@ -11,35 +11,49 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // cutConn breaks once so many bytes went through it, both ways together.
 type cutConn struct {
 	Conn
+	mu          sync.Mutex
 	left, moved int64
 }
 
 var errCut = errors.New("cut")
 
 func (c *cutConn) Read(p []byte) (int, error) {
-	if c.left <= 0 {
+	n := c.may(len(p))
+	if n == 0 {
 		return 0, errCut
 	}
-	n, err := c.Conn.Read(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
-	c.moved += int64(n)
+	n, err := c.Conn.Read(p[:n])
+	c.went(n)
 	return n, err
 }
 
 func (c *cutConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p[:max(0, min(int64(len(p)), c.left))])
-	c.left -= int64(n)
-	c.moved += int64(n)
+	n, err := c.Conn.Write(p[:c.may(len(p))])
+	c.went(n)
 	if err == nil && n < len(p) {
 		err = errCut
 	}
 	return n, err
+}
+
+func (c *cutConn) may(n int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(max(0, min(int64(n), c.left)))
+}
+
+func (c *cutConn) went(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left -= int64(n)
+	c.moved += int64(n)
 }
 
 // serveUntil serves until the bytes in the file cut are used up, and adds what went through to its second number.

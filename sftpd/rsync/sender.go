@@ -2,8 +2,9 @@ package rsync
 
 import (
 	"errors"
-	"fmt"
+	"hash"
 	"io/fs"
+	"sync"
 	"time"
 )
 
@@ -83,13 +84,13 @@ func (s *session) sendFiles() error {
 	if len(list) == 0 {
 		return nil
 	}
-	x := &sender{session: s, list: list, out: newTokenWriter(s), buildTime: time.Since(start)}
+	x := &sender{session: s, list: list, out: newTokenWriter(s), buildTime: time.Since(start),
+		asks: make(chan ask, asksAhead), quit: make(chan struct{}), heavy: make(chan struct{}, 1), loading: make(chan struct{}, loaders), spare: make(chan *loaded, asksAhead)}
 	defer x.close()
-	s.r.src.before = s.w.flush
 	return x.serve()
 }
 
-// sender answers the requests of one client.
+// sender answers the requests of one client. One goroutine listens to it, another answers, in the order in which it asked.
 type sender struct {
 	*session
 	list    []*entry
@@ -98,6 +99,15 @@ type sender struct {
 	window  []byte
 	head    []byte
 	finder  finder
+	hash    hash.Hash // of the file under way
+
+	asks    chan ask      // what the client said
+	quit    chan struct{} // closed when nobody answers any more
+	heavy   chan struct{} // taken by what is large in asks
+	loading chan struct{} // taken by each bundle of small files that is being read
+	spare   chan *loaded
+	bundle  []*loaded // to be read next; of the goroutine that listens
+	ready   chan struct{}
 
 	buildTime time.Duration // of the list, with its sending
 }
@@ -106,78 +116,85 @@ func (x *sender) close() { x.out.close() }
 
 func (x *sender) serve() error {
 	x.errorAt = x.ioError.Load()
-	phases := 3
-	if x.proto < 29 {
-		phases = 2
+	go x.listen()
+	last, err := x.answerAll()
+	if !last || err != nil {
+		return err
 	}
-	for phase := 1; ; {
-		ndx := x.r.index()
-		if x.r.err != nil {
-			return x.r.err
-		}
-		switch {
-		case ndx == ndxDone:
-			if phase == phases {
-				return x.goodbye()
-			}
-			phase++
-			x.w.index(ndxDone)
-		case ndx == ndxDelStats && x.proto >= 31:
-			x.delStats()
-		case ndx == int32(len(x.list)) && x.proto == 29: // a client of protocol 29 keeps the connection alive in this way
-			if it := x.readItem(ndx); it.flags != itemNew {
-				return protocolError(fmt.Sprintf("index %d is not in the list of %d", ndx, len(x.list)))
-			}
-		case ndx < 0 || int(ndx) >= len(x.list):
-			return protocolError(fmt.Sprintf("index %d is not in the list of %d", ndx, len(x.list)))
-		default:
-			if err := x.answer(ndx, phase); err != nil {
-				return err
-			}
-		}
-		if err := x.w.failed(); err != nil {
-			return err
-		}
-	}
+	return x.goodbye()
 }
 
-// delStats passes over how much the client deleted, and gives it back, as it expects.
-func (x *sender) delStats() {
-	x.w.index(ndxDelStats)
-	for range 5 {
-		x.w.bytes(appendVarint(nil, x.r.varint()))
+// answerAll answers up to the client's last word, or to an error, from where on nobody listens to the client but the caller.
+func (x *sender) answerAll() (last bool, err error) {
+	quit := sync.OnceFunc(func() { close(x.quit) })
+	defer quit() // after a panic, which nobody waits for
+	for err == nil && !last {
+		last, err = x.next()
 	}
-}
-
-func (x *sender) answer(ndx int32, phase int) error {
-	e := x.list[ndx]
-	it := x.readItem(ndx)
-	if x.r.err != nil {
-		return x.r.err
+	quit()
+	if x.w.failed() != nil {
+		x.conn.Close() // which ends the listening
 	}
-	if it.flags&itemXattr != 0 && x.o.xattrs && !x.o.dryRun && !(x.proto >= 31 && x.compat&compatAvoidXattr == 0 && it.flags&itemName != 0 && it.flags&itemLocalChange != 0) {
-		for x.r.varint() != 0 && x.r.err == nil { // values that are asked for, of which there are none
+	for a := range x.asks {
+		if a.ahead != nil {
+			<-a.ahead.ready
 		}
 	}
-	if it.flags&itemTransfer == 0 || x.o.dryRun {
-		x.echo(it)
-		return x.r.err
+	return last, err
+}
+
+// next answers one word of the client. What is ready goes out when no other is there yet.
+func (x *sender) next() (last bool, err error) {
+	var a ask
+	select {
+	case a = <-x.asks:
+	default:
+		if err := x.w.flush(); err != nil {
+			return false, err
+		}
+		a = <-x.asks
 	}
-	if !e.isFile() {
-		return protocolError(fmt.Sprintf("%q is asked for, which is not a file", clip(e.name)))
+	switch a.kind {
+	case askEnd:
+		if a.fault != nil {
+			panic(a.fault) // here, where it is looked after
+		}
+		return false, a.err
+	case askLast:
+		return true, x.w.failed()
+	case askPhase:
+		x.w.index(ndxDone)
+	case askStats:
+		x.w.index(ndxDelStats)
+		x.w.bytes(a.stats)
+	case askEcho:
+		x.echo(a.it)
+	case askFile:
+		x.answer(a)
 	}
-	head := x.readHead()
-	if x.r.err != nil {
-		return x.r.err
+	return false, x.w.failed()
+}
+
+// answer sends a file that the client wants.
+func (x *sender) answer(a ask) {
+	if a.heavy {
+		defer func() { <-x.heavy }()
 	}
-	again := phase > 1
-	var basis *sums
-	if x.o.appendMode > 0 && !again {
-		basis = &sums{sumHead: head}
-	} else if basis = x.readSums(head); x.r.err != nil {
-		return x.r.err
+	if a.ahead == nil {
+		x.file(a)
+		return
 	}
-	return x.file(e, it, head, basis, again)
+	<-a.ahead.ready
+	defer x.release(a.ahead)
+	if !a.ahead.whole {
+		x.file(a)
+		return
+	}
+	x.begin(a)
+	x.out.reset()
+	x.out.literal(a.ahead.buf)
+	x.out.end()
+	x.w.bytes(a.ahead.digest)
 }
 
 // echo repeats an item, as each answer begins.
@@ -190,31 +207,37 @@ func (x *sender) echo(it item) {
 	x.w.bytes(x.head)
 }
 
-// file sends one file.
-func (x *sender) file(e *entry, it item, head sumHead, basis *sums, again bool) error {
+// begin begins the answer to a request for a file.
+func (x *sender) begin(a ask) {
+	x.echo(a.it)
+	x.head = a.head.append(x.head[:0])
+	x.w.bytes(x.head)
+}
+
+// file opens a file and sends it.
+func (x *sender) file(a ask) {
+	e := x.list[a.it.ndx]
 	f, size, err := x.Source.Open(e.where())
 	if err != nil {
-		x.unreadable(e, it.ndx, err)
-		return nil
+		x.unreadable(e, a.it.ndx, err)
+		return
 	}
 	defer f.Close()
-	x.echo(it)
-	x.head = head.append(x.head[:0])
-	x.w.bytes(x.head)
-	t := &transfer{sender: x, f: f, size: size, basis: basis, hash: x.sum.newHash(x.seed), inplace: x.o.inplace && it.basis == basisFile}
+	x.begin(a)
+	x.hash = x.sum.again(x.hash, x.seed)
+	t := &transfer{sender: x, f: f, size: size, basis: a.basis, inplace: x.o.inplace && a.it.basis == basisFile}
 	if x.sum.name == "none" {
-		t.basis = &sums{sumHead: head}
+		t.basis = &sums{sumHead: a.head}
 	}
-	err = t.run(x.o.appendMode > 0 && !again)
+	err = t.run(x.o.appendMode > 0 && !a.again)
 	x.out.end()
-	digest := t.hash.Sum(x.head[:0])
+	digest := x.hash.Sum(x.head[:0])
 	if err != nil {
 		x.ioError.Or(ioGeneral)
 		x.xferError("rsync: [sender] read errors mapping \"%s\": %s", e.name, reason(err))
 		digest = wrongDigest(digest)
 	}
 	x.w.bytes(digest)
-	return nil
 }
 
 // unreadable tells that a file which is in the list does not come.
@@ -233,6 +256,7 @@ func (x *sender) unreadable(e *entry, ndx int32, err error) {
 
 // goodbye ends a pull: what went wrong, the numbers, and the client's last word.
 func (x *sender) goodbye() error {
+	x.r.src.before = x.w.flush
 	if e := x.ioError.Load(); e != x.errorAt && x.proto >= 30 {
 		x.w.message(msgIOError, appendInt(nil, e))
 	}
@@ -261,7 +285,8 @@ func (x *sender) goodbye() error {
 			}
 			return x.r.err
 		case ndx == ndxDelStats && x.proto >= 31:
-			x.delStats()
+			x.w.index(ndxDelStats)
+			x.w.bytes(x.delStats())
 		case ndx != ndxDone:
 			return protocolError("a request came after the last")
 		default:

@@ -37,7 +37,8 @@ const (
 	ExitNotFound    = 127
 )
 
-// Source is a tree that clients pull from. Names have slashes and no leading one, "." is the root. Lists come sorted by name.
+// Source is a tree that clients pull from; several goroutines use it at once. Names have slashes and no leading one, "." is the
+// root. Lists come sorted by name.
 type Source interface {
 	Lstat(name string) (fs.FileInfo, error)
 	Stat(name string) (fs.FileInfo, error) // follows symbolic links, within the tree
@@ -50,6 +51,12 @@ type Source interface {
 type File interface {
 	io.ReaderAt
 	io.Closer
+}
+
+// SmallReader is a Source with a short way to read a whole file into the beginning of buf. It gives how long the file is, or
+// false for one that has to be opened, be it that it is longer than buf, or is not there.
+type SmallReader interface {
+	ReadSmall(name string, buf []byte) (n int, ok bool)
 }
 
 // Hasher is a Source that knows digests of files without reading them. Client and server then agree on one of these for

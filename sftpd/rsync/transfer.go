@@ -2,7 +2,6 @@ package rsync
 
 import (
 	"bytes"
-	"hash"
 	"io"
 )
 
@@ -12,7 +11,6 @@ type transfer struct {
 	f       File
 	size    int64
 	basis   *sums
-	hash    hash.Hash
 	inplace bool // a block may only come from behind what is written already
 }
 

@@ -30,3 +30,5 @@ func describe(dir *os.File) ([]fs.FileInfo, error) {
 	slices.SortFunc(list, byName)
 	return list, err
 }
+
+const noWait = 0

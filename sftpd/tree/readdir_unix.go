@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// noWait keeps the opening of a pipe from waiting for its other end.
+const noWait = unix.O_NONBLOCK
+
 // batch is how many files of a folder one goroutine describes in one go.
 const batch = 256
 

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -109,4 +111,60 @@ func TestAFolderThatChangesIsListed(t *testing.T) {
 	}
 	close(stop)
 	all.Wait()
+}
+
+// A pipe in /user has no other end: whoever opens it for reading or writing, or as a folder, is told so and does not wait for
+// one; nor does a link lead to one.
+func TestAPipeIsNoFile(t *testing.T) {
+	w := newWorld(t)
+	ok(t, syscall.Mkfifo(filepath.Join(w.user, "pipe"), 0o600))
+	ok(t, os.Symlink("pipe", filepath.Join(w.user, "link")))
+	for _, p := range []string{"/user/pipe", "/user/link"} {
+		if _, _, err := w.Open(p); err == nil || !strings.Contains(err.Error(), "is not a file") {
+			t.Errorf("Open %s: %v", p, err)
+		}
+		if _, err := w.Create(p, os.O_WRONLY); err == nil || !strings.Contains(err.Error(), "is not a file") {
+			t.Errorf("Create %s: %v", p, err)
+		}
+		if _, known := w.ReadSmall(p, make([]byte, 10)); known {
+			t.Errorf("ReadSmall %s reads", p)
+		}
+		if _, err := w.ReadDir(p); err == nil {
+			t.Errorf("ReadDir %s lists", p)
+		}
+	}
+}
+
+// ReadSmall reads what fits, and leaves all else to Open.
+func TestReadSmall(t *testing.T) {
+	w := newWorld(t)
+	ok(t, os.WriteFile(filepath.Join(w.user, "scripts", "five"), []byte("12345"), 0o600))
+	ok(t, os.WriteFile(filepath.Join(w.user, "empty"), nil, 0o600))
+	ok(t, os.Symlink("scripts/five", filepath.Join(w.user, "inside")))
+	ok(t, os.Symlink("/etc/passwd", filepath.Join(w.user, "absolute")))
+	ok(t, os.Symlink("../../../../../etc/passwd", filepath.Join(w.user, "outside")))
+	for _, x := range []struct {
+		path string
+		room int
+		want string
+		ok   bool
+	}{
+		{"/user/scripts/five", 5, "12345", runtime.GOOS == "linux"},
+		{"/user/scripts/five", 100, "12345", runtime.GOOS == "linux"},
+		{"/user/inside", 5, "12345", runtime.GOOS == "linux"},
+		{"/user/empty", 0, "", runtime.GOOS == "linux"},
+		{"/user/scripts/five", 4, "", false},
+		{"/user/absolute", 9999, "", false},
+		{"/user/outside", 9999, "", false},
+		{"/user/none", 5, "", false},
+		{"/user/scripts", 5, "", false},
+		{"/server/docs/README.md", 9999, "", false},
+		{"/", 5, "", false},
+	} {
+		buf := make([]byte, x.room)
+		n, known := w.ReadSmall(x.path, buf)
+		if known != x.ok || known && string(buf[:n]) != x.want {
+			t.Errorf("%s into %d bytes: %d, %v", x.path, x.room, n, known)
+		}
+	}
 }

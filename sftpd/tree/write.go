@@ -59,7 +59,7 @@ func (t *Tree) Create(p string, flags int) (*Written, error) {
 	before, err := root.Stat(rel)
 	isNew := errors.Is(err, fs.ErrNotExist)
 	if err == nil && !before.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: p, Err: errors.New("is not a file")}
+		return nil, &fs.PathError{Op: "open", Path: p, Err: errNotFile}
 	}
 	made := 0
 	if isNew && flags&os.O_CREATE != 0 {
@@ -68,12 +68,15 @@ func (t *Tree) Create(p string, flags int) (*Written, error) {
 	if err := q.take(t.home, 0, made); err != nil {
 		return nil, err
 	}
-	f, err := root.OpenFile(rel, flags, 0o640)
+	f, err := root.OpenFile(rel, flags|noWait, 0o640)
 	if err != nil {
 		q.give(0, made)
 		return nil, clean(err)
 	}
 	i, err := f.Stat()
+	if err == nil && !i.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: p, Err: errNotFile}
+	}
 	if err != nil {
 		q.give(0, made)
 		return nil, errors.Join(clean(err), f.Close())
