@@ -33,13 +33,14 @@ func (n sessionChannel) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
 			out <- r
 		}
 	}()
-	return movingChannel{ch, n.c}, out, nil
+	return movingChannel{ch, n.c, newLead(ch, n.c.Conn)}, out, nil
 }
 
-// movingChannel notes when bytes go through it.
+// movingChannel notes when bytes go through it, and lets not too many go ahead of a client that is near.
 type movingChannel struct {
 	gossh.Channel
-	c *conn
+	c    *conn
+	lead *lead
 }
 
 func (m movingChannel) Read(p []byte) (int, error) {
@@ -49,6 +50,7 @@ func (m movingChannel) Read(p []byte) (int, error) {
 }
 
 func (m movingChannel) Write(p []byte) (int, error) {
+	m.lead.wait()
 	n, err := m.Channel.Write(p)
 	m.c.move()
 	return n, err
