@@ -20,6 +20,7 @@ import (
 // TestAPullAfterASyncCostsTheRowGroupsThatChanged changes one row in a hundred, the newest ones, as sources do, and pulls once
 // more with a stock rsync: what comes over the wire is about the row groups that are new, not the table.
 func TestAPullAfterASyncCostsTheRowGroupsThatChanged(t *testing.T) {
+	t.Parallel()
 	const rows = 600_000
 	for _, table := range []struct{ name, lake, strategy string }{
 		{"one file", "", "sync_strategy: incremental"},
