@@ -256,15 +256,13 @@ func checkLake(ctx context.Context, s *store.Store, dir string) finding {
 		return finding{"lake", "unknown", err.Error(), ""}
 	}
 	defer l.Close()
-	for _, f := range snap.Files {
-		if l.Has(f) {
-			continue
-		}
+	if f, wrong := l.Wrong(snap.Files); wrong {
 		file, err := l.Open(f) // it tells what is wrong
 		if err != nil {
 			return finding{"lake", "fail", err.Error(), "aida sync --full"}
 		}
 		file.Close()
+		return finding{"lake", "unknown", fmt.Sprintf("lake file %s could not be looked at", f.Logical), "aida verify"}
 	}
 	return finding{"lake", "ok", fmt.Sprintf("generation %d, %s", snap.Generation, counted(len(snap.Files), "file", "files")), ""}
 }

@@ -102,6 +102,36 @@ func (l *Lake) Has(f store.File) bool {
 	return err == nil && info.Size() == f.Size
 }
 
+// Wrong gives the first of many files that is not where the manifest says, judged by size. A folder is opened once for all
+// files in a row that are in it.
+func (l *Lake) Wrong(files []store.File) (wrong store.File, any bool) {
+	var dir *os.Root
+	defer func() {
+		if dir != nil {
+			dir.Close()
+		}
+	}()
+	at := ""
+	for _, f := range files {
+		folder, base := path.Split(f.Physical)
+		if dir == nil || folder != at {
+			if dir != nil {
+				dir.Close()
+			}
+			var err error
+			if dir, err = l.root.OpenRoot(filepath.FromSlash(path.Clean(folder))); err != nil {
+				dir = nil
+				return f, true
+			}
+			at = folder
+		}
+		if info, err := dir.Stat(base); err != nil || info.Size() != f.Size {
+			return f, true
+		}
+	}
+	return store.File{}, false
+}
+
 // Lost gives a file of one table that is not where the manifest says. A single file is judged by its size too, many by one look
 // at each folder, as a table that did not change should cost little; opening a file judges its size in any case.
 func (l *Lake) Lost(files []store.File) (lost store.File, any bool) {

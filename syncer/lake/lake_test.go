@@ -181,11 +181,25 @@ func TestADamagedFileIsFoundAndHealedByWritingItAgain(t *testing.T) {
 	if bad := f.l.Verify(context.Background(), pin.Files); len(bad) != 0 {
 		t.Errorf("verify after the repair: %v", bad)
 	}
+	f.publish(map[string]string{"items": "two"})
+	all := f.pin().Files
+	if wrong, any := f.l.Wrong(all); any {
+		t.Errorf("%s is wrong", wrong.Logical)
+	}
 	if err := os.Truncate(path, 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.l.Open(pin.Files[0]); err == nil {
 		t.Error("a cut file was opened")
+	}
+	if wrong, any := f.l.Wrong(all); !any || wrong.Physical != pin.Files[0].Physical {
+		t.Errorf("of %d files, the cut one is not found: %v", len(all), wrong.Logical)
+	}
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, any := f.l.Wrong(all); !any {
+		t.Error("a folder that is gone is not found")
 	}
 }
 
