@@ -65,7 +65,7 @@ func (x *receiver) contents(dir string) []fs.FileInfo {
 		x.xferError("rsync: [generator] opendir \"%s\" failed: %s", dir, reason(err))
 	}
 	slices.SortFunc(list, func(a, b fs.FileInfo) int {
-		return -compareNames(a.Name(), b.Name(), a.IsDir(), b.IsDir(), max(29, x.proto))
+		return -compareNames(a.Name(), b.Name(), a.IsDir(), b.IsDir(), x.proto)
 	})
 	return list
 }

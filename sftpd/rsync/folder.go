@@ -24,7 +24,7 @@ func (x *receiver) folder(ndx int32, e *entry, name string, info fs.FileInfo) {
 	} else {
 		x.item(ndx, e, info, item{flags: change})
 	}
-	if x.o.dryRun || fresh || x.keepsTime(e) && x.timeDiffers(e, info, false) || x.o.perms && x.modeDiffers(e, info) {
+	if fresh || x.keepsTime(e) && x.timeDiffers(e, info, false) || x.o.perms && x.modeDiffers(e, info) {
 		x.name("%s/", e.name)
 	}
 	if info == nil && !x.o.dryRun {

@@ -108,7 +108,7 @@ var (
 	tempName = regexp.MustCompile(`(\.[^ /"]+)\.[A-Za-z0-9]{6}"`)
 	ending   = regexp.MustCompile(`at \w+\.c\(\d+\) \[\w+=[\d.]+\]`)
 	role     = regexp.MustCompile(`(?m)^rsync: \[\w+\] `)
-	absolute = regexp.MustCompile(`"(/[^"]*/remote|/tmp/[^"]*?/local)/`)
+	absolute = regexp.MustCompile(`"(/[^"]*/remote|/[^"]*?/local)/`)
 )
 
 // normal takes out of a text what differs from run to run, what one side says of its own end, and the order of lines, as the two sides print at once.
