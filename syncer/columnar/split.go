@@ -115,10 +115,10 @@ func (s *splitter) free(buf []byte) { s.pool.Put(&buf) }
 
 // fill reads until buf holds want bytes or the input ends.
 func fill(r io.Reader, buf []byte, want int, eof bool) ([]byte, bool, error) {
-	if cap(buf) < want {
-		buf = append(make([]byte, 0, want+want/8), buf...)
-	}
 	for len(buf) < want && !eof {
+		if len(buf) == cap(buf) { // by doubling, as most tables are far smaller than a block
+			buf = append(make([]byte, 0, min(max(2*len(buf), 64<<10), want+want/8)), buf...)
+		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if err == io.EOF {
