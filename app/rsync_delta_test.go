@@ -22,6 +22,7 @@ import (
 func TestAPullAfterASyncCostsTheRowGroupsThatChanged(t *testing.T) {
 	t.Parallel()
 	const rows = 600_000
+	first, then := ordersText(rows, rows, 0), ordersText(rows, rows+rows/500, 1)
 	for _, table := range []struct{ name, lake, strategy string }{
 		{"one file", "", "sync_strategy: incremental"},
 		{"a folder of parts", "lake: {part_rows: 100000}\n", "sync_strategy: incremental"},
@@ -31,14 +32,14 @@ func TestAPullAfterASyncCostsTheRowGroupsThatChanged(t *testing.T) {
 			c := &company{t: t, dir: t.TempDir()}
 			c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: in}}\n"+table.lake)
 			c.write("config/data_description.md", "```yaml\ntables:\n  - {id: s.orders, name: orders, description: Orders, primary_key: id, "+table.strategy+", folder: s, csv: {path: orders.csv}}\n```\n")
-			c.write("in/orders.csv", ordersText(rows, rows, 0))
+			c.write("in/orders.csv", first)
 			c.run("sync", "--no-profile")
 			l := c.serve()
 			l.analyst("ana")
 			local := filepath.Join(c.dir, "laptop")
 			cold := c.rsync(l, local)
 			before := rowGroups(t, local)
-			c.write("in/orders.csv", ordersText(rows, rows+rows/500, 1))
+			c.write("in/orders.csv", then)
 			c.run("sync", "--no-profile")
 			moved := c.rsync(l, local)
 			after := rowGroups(t, local)
