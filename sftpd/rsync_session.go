@@ -24,7 +24,8 @@ func (s *Server) rsync(sess ssh.Session, c *conn, command string) int {
 	}
 	user := c.identity.Load().user
 	rt := rsyncTree{t, &s.digests}
-	srv := &rsync.Server{Source: rt, Sink: rt, Refuse: func(name string, deletes bool) error { return refusePush(t, name, deletes) }, Log: s.o.Log.With("user", user.Name)}
+	srv := &rsync.Server{Source: rt, Sink: rt, Refuse: func(name string, deletes bool) error { return refusePush(t, name, deletes) }, Log: s.o.Log.With("user", user.Name),
+		MaxPushed: s.o.HomeFiles, Idle: s.o.IdleTimeout}
 	code := srv.Serve(sess.Context(), command, sess, sess.Stderr())
 	if code == rsync.ExitOK && strings.Contains(command, " --sender ") {
 		if err := s.o.Store.MarkSync(sess.Context(), user.ID); err != nil {

@@ -111,7 +111,7 @@ func readSecluded(r *reader) ([]word, error) {
 		}
 		total += len(text)
 		if len(out) >= maxArgs || total > maxCommand {
-			return nil, errors.New("too many arguments were sent")
+			return nil, protocolError("too many arguments were sent")
 		}
 		out = append(out, word{text: text, pattern: text, wild: strings.ContainsAny(text, "*?["), tilde: text[0] == '~'})
 	}

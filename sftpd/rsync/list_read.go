@@ -21,13 +21,20 @@ type listReader struct {
 	first   map[int32]*entry
 }
 
-// maxNames bounds the texts of a list.
-const maxNames = 512 << 20
+// maxNames bounds the texts of a list, and so does meanName for each file that it may have.
+const (
+	maxNames = 512 << 20
+	meanName = 512
+)
 
 // readList gives a list by index, and in order.
 func (s *session) readList() (byIndex, list []*entry, err error) {
 	l := &listReader{s: s, devs: map[[2]uint64]uint64{}, first: map[int32]*entry{}}
 	limit := s.maxFiles()
+	if s.MaxPushed > 0 {
+		limit = min(limit, s.MaxPushed)
+	}
+	names := min(maxNames, int64(limit)*meanName+1<<20)
 	for {
 		flags, end := l.flags()
 		if s.r.err != nil {
@@ -46,7 +53,7 @@ func (s *session) readList() (byIndex, list []*entry, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if l.names += int64(len(e.name) + len(e.target) + len(e.digest)); l.names > maxNames {
+		if l.names += int64(len(e.name) + len(e.target) + len(e.digest)); l.names > names {
 			return nil, nil, &refusal{"the list is too long: push folders one by one", ExitProtocol}
 		}
 		l.list = append(l.list, e)

@@ -63,6 +63,7 @@ func runCall(t *testing.T, c call, protocol int, pull, ours bool) string {
 		copyFile(t, filepath.Join(from, "src", name), filepath.Join(remote, name))
 	}
 	write(t, filepath.Join(local, "rules"), []byte("- *.txt\n; a comment\n- sub/\n"), 0o644, theTime)
+	write(t, filepath.Join(local, "explicit"), []byte("+ **/x.txt\n+ **/sub-b/***\n- **/text.txt\n- **/times/***\n+ */\n- *\n"), 0o644, theTime)
 	if err := os.Mkdir(filepath.Join(to, "dst"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (s *session) receiveFiles() error {
 	if s.o.backupDir != "" && escapes(path.Join(x.root, s.o.backupDir)) {
 		return &refusal{fmt.Sprintf("option --backup-dir: %q leads out of the tree", clip(s.o.backupDir)), ExitSyntax}
 	}
-	s.r.src.before = s.w.flush
+	s.r.src.before = s.w.flushFree
 	s.lost = x.notComing
 	g, ctx := errgroup.WithContext(s.ctx)
 	var failed sync.Once

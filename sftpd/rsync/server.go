@@ -114,6 +114,7 @@ type Server struct {
 	Refuse func(name string, deletes bool) error
 
 	MaxFiles  int           // in a list; 2 million when zero
+	MaxPushed int           // in a list that a client pushes; MaxFiles when zero
 	Handshake time.Duration // for a client to say what it wants; 30 s when zero
 	seed      func() int32  // of the block sums; random when nil
 	Idle      time.Duration // after which a silent client is cut off; never when zero, or by the client's --timeout
@@ -187,7 +188,7 @@ func (s *session) run(command string) int {
 	if s.o.secluded {
 		more, err := readSecluded(s.r)
 		if err != nil {
-			return s.complain(ExitProtocol, "%v", err)
+			return s.end(err)
 		}
 		s.o.take(more)
 	}

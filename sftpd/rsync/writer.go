@@ -64,6 +64,16 @@ func (w *writer) flush() error {
 	return w.err
 }
 
+// flushFree is flush for a reader that must not wait for a client which does not read: whoever is writing flushes later.
+func (w *writer) flushFree() error {
+	if !w.mu.TryLock() {
+		return nil
+	}
+	defer w.mu.Unlock()
+	w.flushLocked()
+	return w.err
+}
+
 // start turns frames on, once the handshake is over.
 func (w *writer) start() {
 	w.mu.Lock()
