@@ -20,7 +20,6 @@ type said struct {
 	proto  int
 	pieces [][]byte
 	ndx    ndxState
-	name   string // of the last entry
 }
 
 func say(proto int) *said {
