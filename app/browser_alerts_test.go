@@ -13,7 +13,6 @@ import (
 
 // An alert that another process raises shows on the open page, and one that came while the page was away is caught up with.
 func TestAlertsShowLiveInABrowser(t *testing.T) {
-	t.Parallel()
 	a := startAida(t, "demo", "--size", "xs")
 	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(a.Dir, "data", "aida.db")})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 
 // The catalog and the pages of runs and generations, of the sample company, in a real browser.
 func TestCatalogAndRunsInABrowser(t *testing.T) {
-	t.Parallel()
 	a := startAida(t, "demo", "--size", "xs")
 	b := browser(t)
 	b.visit(a.SignIn)

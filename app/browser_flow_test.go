@@ -15,7 +15,6 @@ import (
 // A whole first day: the printed link signs an admin in, who invites an analyst; the analyst signs in, pastes a key, runs the
 // commands that the page shows, and the page ticks each step off by itself.
 func TestTheFirstDayOfAnAnalyst(t *testing.T) {
-	t.Parallel()
 	a := startAida(t, "demo", "--size", "xs")
 	admin := browser(t)
 	admin.visit(a.SignIn)

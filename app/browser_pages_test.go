@@ -8,7 +8,6 @@ import (
 
 // Each page is opened by an admin of the sample company, in a real browser, with nothing in its console that complains.
 func TestPagesInABrowser(t *testing.T) {
-	t.Parallel()
 	a := startAida(t, "demo", "--size", "xs")
 	b := browser(t)
 	b.visit(a.HTTP + "/login")

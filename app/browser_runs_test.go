@@ -20,7 +20,6 @@ import (
 
 // An admin's open page shows runs as they begin, go on and end, whatever process they are of; nobody else's is told of them.
 func TestRunsShowLiveInABrowser(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()

@@ -102,53 +102,35 @@ func TestABadDayInABrowser(t *testing.T) {
 			t.Fatal("the second run does not end")
 		}
 	}
-	ada, err := s.UserByName(t.Context(), "ada")
-	must(err)
-	pages := map[string][]look{
-		"runs and tables": {
-			{"bad-runs", "/admin/runs", "portal"}, {"bad-run", "/admin/runs/2", "failed"}, {"bad-tables", "/admin/tables", "paused"}, {"bad-catalog", "/catalog", "paused"},
-			{"bad-home", "/", "failing"}, {"bad-table", "/catalog/sales.orders", "failed"}, {"bad-health", "/admin/health", "promises do not hold"},
-			{"paused-table", "/admin/tables/sales.payments", "paused"}, {"remove-table", "/admin/tables/sales.payments/remove", "Remove this table"}, {"schema-history", "/catalog/marketing.campaigns#history", "owner"},
-			{"rollback", "/admin/generations/1", "Roll back"}},
-		"people, and nothing found": {
-			{"bad-people", "/admin/people", "suspended"}, {"suspended-person", "/admin/people/gone", "suspended"},
-			{"person-groups", "/admin/people/eva", "finance"}, {"group", "/admin/groups/finance", "eva"}, {"remove-person", "/admin/people/eva/remove", "Remove this person"},
-			{"none-catalog", "/catalog?q=zzzz", "No table matches"}, {"none-tables", "/admin/tables?q=zzzz", "No table matches"}, {"none-people", "/admin/people?q=zzzz", "Nobody here matches"},
-			{"none-audit", "/admin/audit?q=zzzz", "Nothing in the log matches"}, {"none-deliveries", "/admin/deliveries", "Every alert"},
-			{"none-rules", "/alerts/rules", "no rule yet"}, {"not-found", "/nothing/here", "no such page"}},
-	}
-	for name, list := range pages {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := browser(t)
-			b.in(s, a.HTTP, ada)
-			b.looks(a.HTTP, list...)
-		})
-	}
-	t.Run("forms", func(t *testing.T) {
-		t.Parallel()
-		b := browser(t)
-		b.in(s, a.HTTP, ada)
-		b.visit(a.HTTP + "/alerts/new-rule")
-		b.shots("rule-new")
-		b.do(chromedp.SetValue(chromedp.CSS("[name=name]"), "late_orders"), chromedp.SetValue(chromedp.CSS("[name=text]"), "name: Late orders\nsql: SELECT nothing FROM sales.orders\nwhen: rows >\n"),
-			chromedp.Click(chromedp.CSS("button[value=preview]")), chromedp.WaitVisible(chromedp.CSS(".notice-bad, #preview")))
-		b.shots("rule-wrong")
-		b.do(chromedp.SetValue(chromedp.CSS("[name=text]"), "name: Late orders\nsql: SELECT order_id, status, created_at FROM sales.orders LIMIT 3\nwhen: rows > 0\ntitle: Orders are late\nschedule: every 6h\n"),
-			chromedp.Click(chromedp.CSS("button[value=preview]")), chromedp.WaitVisible(chromedp.CSS("#preview")))
-		b.shots("rule-preview")
-		b.visit(a.HTTP + "/account")
-		b.do(chromedp.SetValue(chromedp.CSS(`form[action="/account/tokens"] [name=name]`), "nightly report"), chromedp.Click(`//button[text()="Make token"]`), chromedp.WaitVisible(chromedp.CSS(".command")))
-		b.shots("token-made")
-		b.visit(a.HTTP + "/admin/people")
-		b.do(chromedp.Click(chromedp.CSS("details.fold summary")), chromedp.WaitVisible(chromedp.CSS("[name=email]")))
-		b.shots("invite")
-		b.visit(a.HTTP + "/admin/settings?q=schedule")
-		b.shots("settings-filtered")
+	b.looks(a.HTTP,
+		look{"bad-runs", "/admin/runs", "portal"}, look{"bad-run", "/admin/runs/2", "failed"}, look{"bad-tables", "/admin/tables", "paused"}, look{"bad-catalog", "/catalog", "paused"},
+		look{"bad-home", "/", "failing"}, look{"bad-table", "/catalog/sales.orders", "failed"}, look{"bad-health", "/admin/health", "promises do not hold"},
+		look{"paused-table", "/admin/tables/sales.payments", "paused"}, look{"remove-table", "/admin/tables/sales.payments/remove", "Remove this table"}, look{"schema-history", "/catalog/marketing.campaigns#history", "owner"},
+		look{"rollback", "/admin/generations/1", "Roll back"}, look{"bad-people", "/admin/people", "suspended"}, look{"suspended-person", "/admin/people/gone", "suspended"},
+		look{"person-groups", "/admin/people/eva", "finance"}, look{"group", "/admin/groups/finance", "eva"}, look{"remove-person", "/admin/people/eva/remove", "Remove this person"},
+		look{"none-catalog", "/catalog?q=zzzz", "No table matches"}, look{"none-tables", "/admin/tables?q=zzzz", "No table matches"}, look{"none-people", "/admin/people?q=zzzz", "Nobody here matches"},
+		look{"none-audit", "/admin/audit?q=zzzz", "Nothing in the log matches"}, look{"none-deliveries", "/admin/deliveries", "Every alert"},
+		look{"none-rules", "/alerts/rules", "no rule yet"}, look{"not-found", "/nothing/here", "no such page"})
 
-		b.in(s, a.HTTP, eva) // the admin's browser, another person: all of the admin's pages are closed
-		b.looks(a.HTTP, look{"forbidden", "/admin/people", ""}, look{"analyst-account", "/account", "eva"}, look{"analyst-home", "/", "Connect"})
-	})
+	b.visit(a.HTTP + "/alerts/new-rule")
+	b.shots("rule-new")
+	b.do(chromedp.SetValue(chromedp.CSS("[name=name]"), "late_orders"), chromedp.SetValue(chromedp.CSS("[name=text]"), "name: Late orders\nsql: SELECT nothing FROM sales.orders\nwhen: rows >\n"),
+		chromedp.Click(chromedp.CSS("button[value=preview]")), chromedp.WaitVisible(chromedp.CSS(".notice-bad, #preview")))
+	b.shots("rule-wrong")
+	b.do(chromedp.SetValue(chromedp.CSS("[name=text]"), "name: Late orders\nsql: SELECT order_id, status, created_at FROM sales.orders LIMIT 3\nwhen: rows > 0\ntitle: Orders are late\nschedule: every 6h\n"),
+		chromedp.Click(chromedp.CSS("button[value=preview]")), chromedp.WaitVisible(chromedp.CSS("#preview")))
+	b.shots("rule-preview")
+	b.visit(a.HTTP + "/account")
+	b.do(chromedp.SetValue(chromedp.CSS(`form[action="/account/tokens"] [name=name]`), "nightly report"), chromedp.Click(`//button[text()="Make token"]`), chromedp.WaitVisible(chromedp.CSS(".command")))
+	b.shots("token-made")
+	b.visit(a.HTTP + "/admin/people")
+	b.do(chromedp.Click(chromedp.CSS("details.fold summary")), chromedp.WaitVisible(chromedp.CSS("[name=email]")))
+	b.shots("invite")
+	b.visit(a.HTTP + "/admin/settings?q=schedule")
+	b.shots("settings-filtered")
+
+	b.in(s, a.HTTP, eva) // the admin's browser, another person: all of the admin's pages are closed
+	b.looks(a.HTTP, look{"forbidden", "/admin/people", ""}, look{"analyst-account", "/account", "eva"}, look{"analyst-home", "/", "Connect"})
 }
 
 // A place on its first day: no table, no run, nobody but the first admin; every page says what comes next.

@@ -14,7 +14,6 @@ import (
 
 // An admin changes how a table is described, sees the difference first, pauses a table, and adds one that the source has.
 func TestAnAdminDescribesTablesInABrowser(t *testing.T) {
-	t.Parallel()
 	a := startAida(t, "demo", "--size", "xs")
 	file := filepath.Join(a.Dir, "data", "config", "data_description.md")
 	before, err := os.ReadFile(file)

@@ -5,13 +5,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -85,13 +82,8 @@ type tab struct {
 	complaints []string
 }
 
-// chromium is the one browser of all tests, started by the first that needs it. chromiumEnd ends it.
-var (
-	chromium    = sync.OnceValues(startChromium)
-	chromiumEnd func()
-)
-
-func startChromium() (context.Context, error) {
+func browser(t *testing.T) *tab {
+	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
 		if p, err := exec.LookPath(name); err == nil {
@@ -100,31 +92,15 @@ func startChromium() (context.Context, error) {
 		}
 	}
 	if path == "" {
-		return nil, errors.New("the browser tests need Chromium: `make clients` installs it")
+		t.Fatal("the browser tests need Chromium: `make clients` installs it")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
-		// A page takes over the process of the one before, in which the rules of axe are compiled already.
-		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,BackForwardCache,SpareRendererForSitePerProcess,ProactivelySwapBrowsingInstance"), chromedp.Flag("js-flags", "--no-flush-bytecode"))
-	ctx, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, end := chromedp.NewContext(ctx)
-	chromiumEnd = func() { end(); endAllocator() }
-	if err := chromedp.Do(ctx); err != nil {
-		return nil, fmt.Errorf("Chromium did not start: %w", err)
-	}
-	return ctx, nil
-}
-
-// browser opens a window of a fresh profile.
-func browser(t *testing.T) *tab {
-	t.Helper()
-	ctx, err := chromium()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("a window did not open: %v", err)
+		t.Fatalf("Chromium did not start: %v", err)
 	}
 	b := &tab{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
@@ -204,31 +180,26 @@ func (b *tab) text(selector string) string {
 }
 
 // shots looks at the page as people see it: light and dark, wide and as on a phone. Each time axe-core must find nothing, targets
-// of less than 24 px included, and the page must fit its screen. Pictures are kept in the folder that AIDA_SHOTS names, and in
-// .build/screens of what is wrong.
+// of less than 24 px included, the page must fit its screen, and a picture is kept, in .build/screens or where AIDA_SHOTS says.
 func (b *tab) shots(name string) {
 	b.t.Helper()
+	dir := cmp.Or(os.Getenv("AIDA_SHOTS"), filepath.Join("..", ".build", "screens"))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
 	for _, v := range []struct {
 		name, scheme string
 		wide         int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}} {
-		b.do(chromedp.EmulateViewport(v.wide, 844), b.media("prefers-color-scheme", v.scheme, "prefers-reduced-motion", "reduce"))
+		b.do(chromedp.EmulateViewport(v.wide, 844), b.scheme(v.scheme))
 		b.settle()
-		good := b.accessible(name+", "+v.name, v.scheme == "dark")
-		good = b.fits(name+", "+v.name) && good
-		dir := os.Getenv("AIDA_SHOTS")
-		if dir == "" && good {
-			continue
-		}
-		dir = cmp.Or(dir, filepath.Join("..", ".build", "screens"))
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			b.t.Fatal(err)
-		}
+		b.accessible(name+", "+v.name, v.scheme == "dark")
+		b.fits(name + ", " + v.name)
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+".png"), ofPage(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
 			b.t.Fatal(err)
 		}
 	}
-	b.do(chromedp.EmulateReset(), b.media(), chromedp.EmulateViewport(1280, 900))
+	b.do(chromedp.EmulateReset(), b.scheme(""), chromedp.EmulateViewport(1280, 900))
 	b.settle() // a click during the change would meet the bar of the phone
 }
 
@@ -244,9 +215,9 @@ func (b *tab) settle() {
 // axe is the rules of WCAG as code; see testdata/axe.
 var axe = sync.OnceValues(func() ([]byte, error) { return os.ReadFile(filepath.Join("testdata", "axe", "axe.min.js")) })
 
-// accessible fails on everything that keeps somebody from using the page, and tells whether there was nothing. What was looked at in light differs in dark by its
+// accessible fails on everything that keeps somebody from using the page. What was looked at in light differs in dark by its
 // contrast alone.
-func (b *tab) accessible(where string, contrastAlone bool) bool {
+func (b *tab) accessible(where string, contrastAlone bool) {
 	b.t.Helper()
 	code, err := axe()
 	if err != nil {
@@ -256,13 +227,8 @@ func (b *tab) accessible(where string, contrastAlone bool) bool {
 	if contrastAlone {
 		options = `{resultTypes: ["violations"], runOnly: {type: "rule", values: ["color-contrast"]}}`
 	}
-	run := `axe.run(document, ` + options + `).then((r) =>
-		r.violations.flatMap((v) => v.nodes.map((n) => ({ID: v.id, Help: v.help, Where: n.target.join(" "), HTML: n.html.slice(0, 160), Summary: n.failureSummary.slice(0, 300)}))))`
-	type fault struct{ ID, Help, Where, HTML, Summary string }
-	found := ofPage(b, chromedp.Evaluate[[]fault]("window.axe ? "+run+" : null", chromedp.EvalAwaitPromise))
-	if found == nil { // the rules are half a megabyte, sent once to a page
-		found = ofPage(b, chromedp.Evaluate[[]fault]("(() => {"+string(code)+"})(), "+run, chromedp.EvalAwaitPromise))
-	}
+	found := ofPage(b, chromedp.Evaluate[[]struct{ ID, Help, Where, HTML, Summary string }](`(() => { window.axe || (() => {`+string(code)+`})(); return axe.run(document, `+options+`).then((r) =>
+		r.violations.flatMap((v) => v.nodes.map((n) => ({ID: v.id, Help: v.help, Where: n.target.join(" "), HTML: n.html.slice(0, 160), Summary: n.failureSummary.slice(0, 300)})))); })()`, chromedp.EvalAwaitPromise))
 	for i, v := range found {
 		if i == 5 {
 			b.t.Errorf("%s: and %d more", where, len(found)-i)
@@ -270,16 +236,11 @@ func (b *tab) accessible(where string, contrastAlone bool) bool {
 		}
 		b.t.Errorf("%s: %s (%s) at %s: %s\n%s", where, v.ID, v.Help, v.Where, v.HTML, v.Summary)
 	}
-	return len(found) == 0
 }
 
-// media sets what the page is told of its reader, by features and their values; without any, what Chromium tells itself.
-func (b *tab) media(features ...string) chromedp.Action[chromedp.Void] {
+func (b *tab) scheme(name string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		var p emulation.SetEmulatedMediaParams
-		for pair := range slices.Chunk(features, 2) {
-			p.Features = append(p.Features, &emulation.MediaFeature{Name: pair[0], Value: pair[1]})
-		}
+		p := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}}
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, p)
 		return err
 	})

@@ -20,7 +20,6 @@ import (
 // every alert exactly once; and every alert that was sent by a channel is sent until the channel has taken it. AIDA_TORTURE=1
 // makes it a hundred times.
 func TestAlertsSurviveKillsDuringDelivery(t *testing.T) {
-	t.Parallel()
 	kills := torture(t, 4, 100)
 	api := telegramtest.New(t, "123:token")
 	c := newCompany(t)

@@ -16,7 +16,6 @@ import (
 // TestAMergeThatIsKilledIsDoneOrNotDone kills syncs of tables that take in changes by key, one as part files and one as
 // partitions, at random moments. After each the tables are what they were, or what the changes make of it.
 func TestAMergeThatIsKilledIsDoneOrNotDone(t *testing.T) {
-	t.Parallel()
 	kills, random := torture(t, 12, 300), seeded(t)
 	c := &company{t: t, dir: t.TempDir()}
 	c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\n"+

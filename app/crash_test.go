@@ -20,7 +20,6 @@ import (
 )
 
 func TestASyncThatIsKilledLeavesOneWholeGeneration(t *testing.T) {
-	t.Parallel()
 	kills, random := torture(t, 15, 1000), seeded(t)
 	c := newCompany(t)
 	c.run("sync")
@@ -117,7 +116,6 @@ func TestASyncThatIsKilledLeavesOneWholeGeneration(t *testing.T) {
 }
 
 func TestReadersSeeOneGenerationWhileSyncsGoOn(t *testing.T) {
-	t.Parallel()
 	const readers = 20
 	c := newCompany(t)
 	c.run("sync")
@@ -161,7 +159,6 @@ func TestReadersSeeOneGenerationWhileSyncsGoOn(t *testing.T) {
 }
 
 func TestAServerThatIsKilledWhileItSyncs(t *testing.T) {
-	t.Parallel()
 	kills, random := torture(t, 4, 100), seeded(t)
 	c := newCompany(t)
 	c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: in}}\nschedule: {default: every 1s}\n")
@@ -202,7 +199,6 @@ func onlyScratch(left []string) bool {
 }
 
 func TestADemoThatIsKilledGoesOn(t *testing.T) {
-	t.Parallel()
 	c := &company{t: t, dir: t.TempDir()}
 	random := seeded(t)
 	for range torture(t, 4, 50) {

@@ -18,7 +18,6 @@ import (
 
 // A program of an admin adds a table, changes and removes it, as the pages do: with the same file, refusals and audit log.
 func TestAProgramDeclaresTables(t *testing.T) {
-	t.Parallel()
 	a := startAida(t, "demo", "--size", "xs")
 	file := filepath.Join(a.Dir, "data", "config", "data_description.md")
 	before, err := os.ReadFile(file)

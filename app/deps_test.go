@@ -22,7 +22,6 @@ var rooms = map[string][]string{
 }
 
 func TestArrowsBetweenRoomsRunDownOnly(t *testing.T) {
-	t.Parallel()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}}`, "aida/...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
@@ -50,7 +49,6 @@ func TestArrowsBetweenRoomsRunDownOnly(t *testing.T) {
 }
 
 func TestDuckDBAndCgoStayOutOfTheBinary(t *testing.T) {
-	t.Parallel()
 	cmd := exec.Command("go", "list", "-deps", "aida")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()

@@ -14,7 +14,6 @@ import (
 // TestAFullDisk lets the data folder's disk fill up: a sync fails with a sentence, the old state stays whole, and the
 // next one works when there is room again.
 func TestAFullDisk(t *testing.T) {
-	t.Parallel()
 	c := newCompany(t)
 	data := filepath.Join(c.dir, "data")
 	if err := os.Mkdir(data, 0o750); err != nil {
@@ -93,7 +92,6 @@ func fill(t *testing.T, name string, left int64) {
 
 // TestAFileThatCannotGrow breaks a sync in the middle of its file, by the limit that the system sets on file sizes.
 func TestAFileThatCannotGrow(t *testing.T) {
-	t.Parallel()
 	c := newCompany(t)
 	c.run("sync")
 	s, l := c.look()

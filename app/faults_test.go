@@ -35,7 +35,6 @@ type wounded struct {
 // Each fault is told by `aida doctor`, on the health page's API and on the page itself, by name, and no longer when it is put
 // right. A surface that stays green under a fault fails.
 func TestNoFaultLeavesASurfaceGreen(t *testing.T) {
-	t.Parallel()
 	w := newWounded(t)
 	for _, f := range w.faults() {
 		t.Run(f.name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"aida/syncer/keboola/keboolatest"
@@ -15,7 +14,7 @@ import (
 )
 
 // stacks are the Keboola stacks of scripts, by work folder.
-var stacks sync.Map
+var stacks = map[string]*keboolatest.Server{}
 
 // scriptT lets a stack end with its script.
 type scriptT struct{ *testscript.TestScript }
@@ -44,7 +43,7 @@ func keboolaCommand(ts *testscript.TestScript, _ bool, args []string) {
 	work := ts.Getenv("WORK")
 	if args[0] == "start" {
 		s := keboolatest.New(scriptT{ts}, keboolatest.Options{Cloud: keboolatest.Cloud(args[1]), SliceRows: 50})
-		stacks.Store(work, s)
+		stacks[work] = s
 		ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), s.CA(), 0o600))
 		for k, v := range map[string]string{"HTTPS_PROXY": s.Proxy(), "NO_PROXY": "", "SSL_CERT_FILE": ts.MkAbs("ca.pem"), "KEBOOLA_STACK_URL": s.URL(),
 			"KEBOOLA_STORAGE_TOKEN": s.Token().Reveal(), "TOKEN": s.Token().Reveal()} {
@@ -52,11 +51,7 @@ func keboolaCommand(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return
 	}
-	found, ok := stacks.Load(work)
-	if !ok {
-		ts.Fatalf("no stack was started")
-	}
-	s := found.(*keboolatest.Server)
+	s := stacks[work]
 	number := func(i int) int {
 		n, err := strconv.Atoi(args[i])
 		ts.Check(err)
@@ -88,10 +83,9 @@ func keboolaCommand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("there were %d calls of %s: %v", len(s.Calls(args[1])), args[1], s.Calls(""))
 	case "calls":
 		seen := "seen " + work + args[1]
-		now := len(s.Calls(args[1]))
-		before, _ := callsSeen.Swap(seen, now)
-		was, _ := before.(int)
-		if got := now - was; got != number(2) {
+		before := callsSeen[seen]
+		callsSeen[seen] = len(s.Calls(args[1]))
+		if got := callsSeen[seen] - before; got != number(2) {
 			ts.Fatalf("there were %d calls of %s, want %s: %v", got, args[1], args[2], s.Calls(""))
 		}
 	default:
@@ -99,7 +93,7 @@ func keboolaCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-var callsSeen sync.Map
+var callsSeen = map[string]int{}
 
 func tableIn(ts *testscript.TestScript, id, file string) (keboolatest.Table, []keboolatest.Row) {
 	records, err := csv.NewReader(strings.NewReader(ts.ReadFile(file))).ReadAll()

@@ -3,16 +3,12 @@ package app_test
 import (
 	"bufio"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,31 +19,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){
+	testscript.Main(m, map[string]func(){
 		"aida": func() { os.Exit(app.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 
-// suite runs twice as many tests at once as there are cores: most of them wait for a server, a client or a page.
-type suite struct{ *testing.M }
-
-func (s suite) Run() int {
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if !asked {
-		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
-	}
-	code := s.M.Run()
-	if chromiumEnd != nil {
-		chromiumEnd()
-	}
-	return code
-}
-
 // TestScripts drives the real binary with stock clients; each script reads as a session of a person.
 func TestScripts(t *testing.T) {
-	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -109,19 +87,15 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("KEY", ready.Key)
 	ts.Setenv("PORTAL", ready.HTTP)
 	ts.Setenv("SIGN_IN", ready.Sign_In)
-	current.Store(ts.Getenv("WORK"), s)
+	current[ts.Getenv("WORK")] = s
 }
 
 // current is the server of each script, by its work folder.
-var current sync.Map
+var current = map[string]*server{}
 
 // stop ends the server in order, or with "kill" as a power cut would.
 func stop(ts *testscript.TestScript, neg bool, args []string) {
-	v, served := current.Load(ts.Getenv("WORK"))
-	if !served {
-		ts.Fatalf("no server was started")
-	}
-	s := v.(*server)
+	s := current[ts.Getenv("WORK")]
 	signal := syscall.SIGTERM
 	if len(args) > 0 && args[0] == "kill" {
 		signal = syscall.SIGKILL

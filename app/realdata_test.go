@@ -23,7 +23,6 @@ var realTables = []struct{ parquet, csv, types, check string }{
 }
 
 func TestRealDataIsWhatDuckDBReadsFromTheSameFiles(t *testing.T) {
-	t.Parallel()
 	judge := os.Getenv("AIDA_DUCKDB")
 	if judge == "" && os.Getenv("CI") == "" {
 		t.Skip("AIDA_DUCKDB is not set: run the tests with make test")

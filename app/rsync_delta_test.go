@@ -20,7 +20,6 @@ import (
 // TestAPullAfterASyncCostsTheRowGroupsThatChanged changes one row in a hundred, the newest ones, as sources do, and pulls once
 // more with a stock rsync: what comes over the wire is about the row groups that are new, not the table.
 func TestAPullAfterASyncCostsTheRowGroupsThatChanged(t *testing.T) {
-	t.Parallel()
 	const rows = 600_000
 	first, then := ordersText(rows, rows, 0), ordersText(rows, rows+rows/500, 1)
 	for _, table := range []struct{ name, lake, strategy string }{

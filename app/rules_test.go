@@ -24,7 +24,6 @@ import (
 // The kit's example of a rule, pushed with rsync as an analyst does, fires after a sync and reaches a Telegram chat, a WebSocket client
 // and the open page; the recovery follows after the next sync. Each comes once.
 func TestARuleFiresAfterASyncAndRecoversAfterTheNext(t *testing.T) {
-	t.Parallel()
 	api := telegramtest.New(t, "123:token")
 	config := t.TempDir()
 	write := func(path, text string) {

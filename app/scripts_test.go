@@ -69,7 +69,6 @@ func pythonWithDuckDB(t *testing.T) string {
 // An analyst puts the examples into user/notifications, and gets what they tell: in the desktop app, in Telegram, with a
 // picture that nobody else may see.
 func TestTheExampleScriptsTellTheirAuthor(t *testing.T) {
-	t.Parallel()
 	api := telegramtest.New(t, "123:token")
 	c := newCompany(t)
 	c.write("config/instance.yaml", "instance: {name: Test}\nauth: {allowed_domain: example.com, webapp_secret_key: x}\nserver: {host: h, hostname: h}\ndata_source: {csv: {root: in}}\n"+desktopInstance+

@@ -42,7 +42,6 @@ ssh: {max_connections_per_address: 200}
 // two versions, or an alert twice or not at all; memory stays flat, and when all are gone nothing of them is left.
 // AIDA_SOAK says how long it takes (30m for the target, with 50 analysts).
 func TestSoak(t *testing.T) {
-	t.Parallel()
 	lasts, people := 12*time.Second, 8
 	if s := os.Getenv("AIDA_SOAK"); s != "" {
 		var err error
