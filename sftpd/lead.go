@@ -101,11 +101,14 @@ func (l *lead) wait() {
 	if !l.ahead() {
 		return
 	}
-	seen := *l.left
+	seen, over := *l.left, false
 	var timer *time.Timer
 	timer = time.AfterFunc(l.patience, func() {
 		l.L.Lock()
 		defer l.L.Unlock()
+		if over { // it ran out while the last bytes were taken
+			return
+		}
 		if *l.left <= seen {
 			l.most = l.full
 		}
@@ -116,6 +119,7 @@ func (l *lead) wait() {
 	for l.ahead() {
 		l.Wait()
 	}
+	over = true
 	timer.Stop()
 }
 

@@ -6,13 +6,11 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,9 +23,6 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv("RSYNC_TEST_ROOT") != "" && len(os.Args) > 2 {
 		os.Exit(remoteShell(os.Args[2:]))
-	}
-	if sock := os.Getenv("RSYNC_TEST_DIAL"); sock != "" {
-		os.Exit(dial(sock, strings.Join(os.Args[2:], " ")))
 	}
 	code := m.Run()
 	farHosts.close()
@@ -66,60 +61,6 @@ func processShell(t testing.TB, root string) string {
 		t.Fatal(err)
 	}
 	return script
-}
-
-// serving gives a command that stands for ssh and leads to a server of this process.
-func serving(t testing.TB, srv *Server) string {
-	t.Helper()
-	dir := t.TempDir()
-	sock, script := filepath.Join(dir, "sock"), filepath.Join(dir, "rsh")
-	l, err := net.Listen("unix", sock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer conn.Close()
-				command := make([]byte, 4096)
-				n, _ := conn.Read(command[:])
-				line, rest, _ := strings.Cut(string(command[:n]), "\n")
-				srv.Serve(t.Context(), line, stdio{readCloser{io.MultiReader(strings.NewReader(rest), conn), conn}, conn}, io.Discard)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nRSYNC_TEST_DIAL="+sock+" exec "+os.Args[0]+" \"$@\"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return script
-}
-
-type readCloser struct {
-	io.Reader
-	io.Closer
-}
-
-// dial connects a client to serving.
-func dial(sock, command string) int {
-	conn, err := net.Dial("unix", sock)
-	if err != nil {
-		return 127
-	}
-	if _, err := io.WriteString(conn, command+"\n"); err != nil {
-		return 127
-	}
-	go func() {
-		_, _ = io.Copy(conn, os.Stdin)
-		_ = conn.(*net.UnixConn).CloseWrite()
-	}()
-	_, _ = io.Copy(os.Stdout, conn)
-	return 0
 }
 
 // client runs the installed rsync, and gives what it printed and its exit code.

@@ -101,7 +101,7 @@ func TestFilesThatCannotBeReadAheadCome(t *testing.T) {
 	}
 	defer root.Close()
 	source := &faulty{Dir: Dir{root}}
-	rsh := serving(t, &Server{Source: source})
+	rsh := serverShell(t, &Server{Source: source})
 	if _, stderr, code := client(t, dst, rsh, "-a", "h:./", "."); code != 0 || stderr != "" {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}

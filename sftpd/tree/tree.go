@@ -278,7 +278,7 @@ var errNotFile = errors.New("is not a file")
 func (t *Tree) ReadSmall(p string, buf []byte) (int, bool) {
 	p = Clean(p)
 	root, rel := t.place(p)
-	if root != t.user || root == nil || checkPath(p) != nil {
+	if root != t.user || checkPath(p) != nil {
 		return 0, false
 	}
 	n, err := readBeneath(t.dir, rel, buf)
