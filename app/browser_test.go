@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -148,10 +149,20 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// visit opens a page and waits until it stands.
+// visit opens a page and waits until it stands. A page that renews itself at that moment wins over the way to the next one,
+// which is asked for again.
 func (b *tab) visit(url string) {
 	b.t.Helper()
-	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("main")))
+	open := func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		for {
+			v, err := chromedp.Navigate(url)(ctx, target)
+			if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "net::ERR_ABORTED") {
+				return v, err
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	b.do(open, chromedp.WaitVisible(chromedp.CSS("main")))
 }
 
 // ofPage asks the page something that changes nothing. A page that renews itself meanwhile, as those of runs do, is asked again.

@@ -51,6 +51,9 @@ type sums struct {
 	strong []byte
 }
 
+// sum is the strong sum of one block.
+func (b *sums) sum(i int32) []byte { return b.strong[int(i)*int(b.strongLen):][:b.strongLen] }
+
 // maxSumBytes is what a sender keeps of the sums of one file, and maxBlock the longest block that it looks for, of which it holds
 // several; a client with more gets the whole file. Clients choose blocks that long from 64 TiB on.
 const (

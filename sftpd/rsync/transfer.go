@@ -176,6 +176,14 @@ func (t *transfer) delta() error {
 		if n == 0 {
 			break
 		}
+		if !rolling && want > 0 && t.follows(b, strong, buf[at:at+n], base+int64(at), want) {
+			literal(at)
+			t.hash.Write(buf[at : at+n])
+			t.out.block(want, buf[at:at+n])
+			at += n
+			sent, want = at, want+1
+			continue
+		}
 		if !rolling {
 			a, c = weakSum(buf[at : at+n])
 			rolling = true
@@ -239,6 +247,16 @@ func (t *transfer) roll(buf []byte, at, last int, a, c uint32, blockLen int) (in
 	return last, a, c
 }
 
+// enough is how long a strong sum has to be to speak for the block behind a match without its weak sum. A client of a file of
+// 2 GiB gives 4 bytes, and rsync itself then takes 64 bits of both sums for enough for each block at each byte; here 32 bits
+// are for one block at one place. A match that is none costs a second turn of the file, as the digest of the whole tells it.
+const enough = 4
+
+// follows says whether p is the block behind the last match, by its strong sum alone if that is long enough.
+func (t *transfer) follows(b *sums, strong *blockHash, p []byte, at int64, want int32) bool {
+	return b.strongLen >= enough && want < b.count && b.length(want) == len(p) && t.mayUse(b, want, at) && bytes.Equal(b.sum(want), strong.sum(p)[:b.strongLen])
+}
+
 // find gives the block that is the same as p, or -1. The one that follows the last is tried first.
 func (t *transfer) find(b *sums, strong *blockHash, weak, h uint32, p []byte, at int64, want int32) int32 {
 	var sum []byte
@@ -249,7 +267,7 @@ func (t *transfer) find(b *sums, strong *blockHash, weak, h uint32, p []byte, at
 		if sum == nil {
 			sum = strong.sum(p)[:b.strongLen]
 		}
-		return bytes.Equal(b.strong[int(i)*int(b.strongLen):(int(i)+1)*int(b.strongLen)], sum)
+		return bytes.Equal(b.sum(i), sum)
 	}
 	if want < b.count && same(want) {
 		return want
