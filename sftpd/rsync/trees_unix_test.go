@@ -65,7 +65,7 @@ func sourceTree(t testing.TB, dir string) {
 	write(t, filepath.Join(dir, "times", "before.txt"), []byte("b"), 0o644, time.Unix(-2, 500_000_001))
 	write(t, filepath.Join(dir, "times", "first.txt"), []byte("f"), 0o644, time.Unix(0, 999_999_999))
 	write(t, filepath.Join(dir, "times", "late.txt"), []byte("l"), 0o644, time.Unix(1<<32-2, 1))
-	write(t, filepath.Join(dir, strings.Repeat("way/", 60), "down.txt"), []byte("d"), 0o644, theTime)
+	write(t, filepath.Join(dir, strings.Repeat("a-long-way-down/", 15), "down.txt"), []byte("d"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sparse.bin"), append(make([]byte, 1<<20), noise(2, 5000)...), 0o640, theTime)
 	write(t, filepath.Join(dir, "sub", "a.bin"), noise(3, 5000), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub", "x.txt"), text[:999], 0o444, theTime)
