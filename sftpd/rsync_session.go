@@ -1,6 +1,7 @@
 package sftpd
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -129,7 +130,7 @@ func (rsyncTree) Hashes() []string { return []string{"xxh128", "md5"} }
 
 // Hash gives the digest of a lake file for --checksum. The file is read once in the life of the server, as its content never
 // changes: it is found again by the hash that the manifest has.
-func (r rsyncTree) Hash(name, algorithm string) ([]byte, bool) {
+func (r rsyncTree) Hash(ctx context.Context, name, algorithm string) ([]byte, bool) {
 	content := r.t.ContentHash("/" + name)
 	if content == "" {
 		return nil, false
@@ -138,7 +139,7 @@ func (r rsyncTree) Hash(name, algorithm string) ([]byte, bool) {
 	if sum, ok := r.digests.get(key); ok {
 		return sum, true
 	}
-	sum, err := rsync.Digest(r, name, algorithm)
+	sum, err := rsync.Digest(ctx, r, name, algorithm)
 	if err != nil {
 		return nil, false
 	}

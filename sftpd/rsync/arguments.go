@@ -16,7 +16,7 @@ func (w *walker) argument(p word) error {
 		text = strings.TrimPrefix(text[1:], "/")
 	}
 	if p.wild {
-		names, err := expand(w.Source, p.pattern, &w.looks)
+		names, err := expand(w.ctx, w.Source, p.pattern, &w.looks)
 		if err != nil {
 			return err
 		}

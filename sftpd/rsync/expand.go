@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"context"
 	"io/fs"
 	"path"
 	"strings"
@@ -11,8 +12,13 @@ const maxLooks = 4_000_000
 
 // expand gives the names that a pattern stands for, as a shell would: sorted, and those that begin with a dot only when the
 // pattern does. It counts in looks the names that it looked at.
-func expand(src Source, pattern string, looks *int) ([]string, error) {
-	look := func() bool { *looks++; return *looks <= maxLooks }
+func expand(ctx context.Context, src Source, pattern string, looks *int) ([]string, error) {
+	look := func() error {
+		if *looks++; *looks > maxLooks {
+			return errTooMany
+		}
+		return ctx.Err()
+	}
 	lead := ""
 	if strings.HasPrefix(pattern, "/") {
 		lead = "/"
@@ -27,8 +33,8 @@ func expand(src Source, pattern string, looks *int) ([]string, error) {
 		}
 		var next []string
 		for _, dir := range names {
-			if !look() {
-				return nil, errTooMany
+			if err := look(); err != nil {
+				return nil, err
 			}
 			if !wild {
 				at := path.Join(dir, plain)
@@ -45,8 +51,8 @@ func expand(src Source, pattern string, looks *int) ([]string, error) {
 				continue
 			}
 			for _, e := range list {
-				if !look() {
-					return nil, errTooMany
+				if err := look(); err != nil {
+					return nil, err
 				}
 				name := e.Name()
 				if (name[0] != '.' || part[0] == '.') && g.match(name) && (i == len(parts)-1 || e.IsDir() || e.Mode()&fs.ModeSymlink != 0) {

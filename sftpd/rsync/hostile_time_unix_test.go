@@ -4,7 +4,10 @@ package rsync
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"runtime"
 	"strings"
 	"testing"
@@ -234,5 +237,60 @@ func TestASessionEndsWithItsContext(t *testing.T) {
 			}
 			s2c.Close()
 		})
+	}
+}
+
+// vast is a source without an end: a folder of ten thousand of a kind, files of a TiB. After some uses its session is over.
+type vast struct {
+	memory
+	kind   fs.FileMode
+	uses   *int
+	cancel func()
+}
+
+func (v vast) use() {
+	if *v.uses++; *v.uses == 300 {
+		v.cancel()
+	}
+}
+
+func (v vast) Lstat(string) (fs.FileInfo, error) { v.use(); return v.memory.Lstat("src") }
+func (v vast) Readlink(string) (string, error)   { v.use(); return "nowhere", nil }
+func (v vast) Open(string) (File, int64, error)  { return v, 1 << 40, nil }
+func (v vast) Close() error                      { return nil }
+func (v vast) ReadAt(p []byte, _ int64) (int, error) {
+	v.use()
+	return len(p), nil
+}
+func (v vast) ReadDir(string) ([]fs.FileInfo, error) {
+	all := fstest.MapFS{}
+	for i := range 10_000 {
+		all[fmt.Sprintf("%05d", i)] = &fstest.MapFile{Mode: v.kind}
+	}
+	return memory{all}.ReadDir(".")
+}
+
+// What is looked through for a client that left is left too, in the middle of a folder, of a file, of a pattern.
+func TestASessionThatEndsLooksThroughNothingMore(t *testing.T) {
+	for name, look := range map[string]func(s *session) error{
+		"a folder": func(s *session) error { _, err := s.sendList(); return err },
+		"a file":   func(s *session) error { _, err := s.digest(&entry{name: "f"}); return err },
+		"a pattern": func(s *session) error {
+			_, err := expand(s.ctx, s.Source, "*/x", &s.looks)
+			return err
+		},
+	} {
+		words, err := split("--server --sender -rle.LsfxCIvu . ./")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		uses := 0
+		s := testSession(parse(words), 31, nil, true)
+		s.ctx, s.MaxFiles, s.filter = ctx, 1<<20, &filter{proto: s.proto}
+		s.Source = vast{smallTree(), map[bool]fs.FileMode{true: fs.ModeSymlink, false: fs.ModeDir}[name == "a folder"], &uses, cancel}
+		if err := look(s); !errors.Is(err, context.Canceled) || uses < 300 || uses > 300+256 {
+			t.Errorf("%s: %d uses, 300 till the end; error %v", name, uses, err)
+		}
 	}
 }

@@ -75,7 +75,7 @@ func (x *receiver) same(e *entry, name string, info fs.FileInfo) bool {
 	}
 	switch {
 	case x.o.checksum:
-		sum, err := digestOf(x.Sink, name, x.listSum)
+		sum, err := digestOf(x.ctx, x.Sink, name, x.listSum)
 		return err == nil && bytes.Equal(sum, e.digest)
 	case x.o.sizeOnly:
 		return true

@@ -62,8 +62,8 @@ type SmallReader interface {
 // Hasher is a Source that knows digests of files without reading them. Client and server then agree on one of these for
 // --checksum where they can.
 type Hasher interface {
-	// Hash gives the digest by an algorithm (xxh128, md5, ...), or false when it is not known.
-	Hash(name, algorithm string) ([]byte, bool)
+	// Hash gives the digest by an algorithm (xxh128, md5, ...), or false when it is not known. It ends with its context.
+	Hash(ctx context.Context, name, algorithm string) ([]byte, bool)
 	// Hashes names the algorithms, best first.
 	Hashes() []string
 }

@@ -74,6 +74,7 @@ func sourceTree(t testing.TB, dir string) {
 	write(t, filepath.Join(dir, "sub-b", "c.bin"), noise(4, 70_000), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub.c", "core"), []byte("a core"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub.c", "y.o"), []byte("object"), 0o644, theTime)
+	write(t, filepath.Join(dir, "sub.c", "run.sh", "folder"), []byte("in a folder whose name is that of a file above"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub", ".rules"), []byte("# a comment\n- x.txt\n- /deep/er\n"), 0o644, theTime)
 	write(t, filepath.Join(dir, "sub", "deep", ".rules"), []byte("!\n- *.tmp\n"), 0o644, theTime)
 	for name, rules := range map[string]string{

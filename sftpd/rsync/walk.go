@@ -117,12 +117,17 @@ func rootCause(err error) string {
 	return escape(err.Error())
 }
 
-// folder lists what is in a folder.
-func (w *walker) folder(sc *scope, at, name string) error {
+// wanted tells why nobody waits for the list any more, if so.
+func (w *walker) wanted() error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	if err := w.w.failed(); err != nil {
+	return w.w.failed()
+}
+
+// folder lists what is in a folder.
+func (w *walker) folder(sc *scope, at, name string) error {
+	if err := w.wanted(); err != nil {
 		return err
 	}
 	if strings.Count(name, "/") > 200 {
@@ -149,6 +154,11 @@ func (w *walker) folder(sc *scope, at, name string) error {
 	made := make([]entry, len(list)) // in one piece, as their names are: a folder may have a hundred thousand
 	names := joiner(name, list)
 	for i, info := range list {
+		if i%256 == 255 || w.o.checksum {
+			if err := w.wanted(); err != nil {
+				return err
+			}
+		}
 		e := &made[i]
 		e.name = names(info.Name())
 		if at != name {
