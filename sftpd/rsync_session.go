@@ -26,7 +26,7 @@ func (s *Server) rsync(sess ssh.Session, c *conn, command string) int {
 	user := c.identity.Load().user
 	rt := rsyncTree{t, &s.digests}
 	srv := &rsync.Server{Source: rt, Sink: rt, Refuse: func(name string, deletes bool) error { return refusePush(t, name, deletes) }, Log: s.o.Log.With("user", user.Name),
-		MaxPushed: s.o.HomeFiles, Idle: s.o.IdleTimeout}
+		MaxPushed: s.o.HomeFiles, Budget: s.budget(user.ID), Idle: s.o.IdleTimeout}
 	code := srv.Serve(sess.Context(), command, sess, sess.Stderr())
 	if code == rsync.ExitOK && strings.Contains(command, " --sender ") {
 		if err := s.o.Store.MarkSync(sess.Context(), user.ID); err != nil {
@@ -34,6 +34,19 @@ func (s *Server) rsync(sess ssh.Session, c *conn, command string) int {
 		}
 	}
 	return code
+}
+
+// rsyncMemory is what all rsync sessions of one person may hold for lists of files and sums. A list of a million names takes a
+// third of it.
+const rsyncMemory = 1 << 30
+
+func (s *Server) budget(userID int64) *rsync.Budget {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.budgets[userID] == nil {
+		s.budgets[userID] = rsync.NewBudget(rsyncMemory)
+	}
+	return s.budgets[userID]
 }
 
 // refusePush says why a destination cannot be pushed to. The root can, for the few files of it that are written; but a mirror

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"aida/sftpd/rsync"
 	"aida/sftpd/tree"
 	"aida/store"
 
@@ -65,6 +66,7 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	quotas   map[int64]*tree.Quota
+	budgets  map[int64]*rsync.Budget
 	draining bool
 
 	digests digests
@@ -79,7 +81,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, signer: signer, cache: tree.NewCache(), conns: map[*conn]struct{}{}, quotas: map[int64]*tree.Quota{}}
+	s := &Server{o: o, signer: signer, cache: tree.NewCache(), conns: map[*conn]struct{}{}, quotas: map[int64]*tree.Quota{}, budgets: map[int64]*rsync.Budget{}}
 	s.srv = &ssh.Server{
 		HostSigners:      []ssh.Signer{signer},
 		Version:          version,

@@ -34,6 +34,7 @@ func (s *session) readList() (byIndex, list []*entry, err error) {
 	if s.MaxPushed > 0 {
 		limit = min(limit, s.MaxPushed)
 	}
+	held := int64(0) // of l.names
 	names := min(maxNames, int64(limit)*meanName+1<<20)
 	for {
 		flags, end := l.flags()
@@ -55,6 +56,12 @@ func (s *session) readList() (byIndex, list []*entry, err error) {
 		}
 		if l.names += int64(len(e.name) + len(e.target) + len(e.digest)); l.names > names {
 			return nil, nil, &refusal{"the list is too long: push folders one by one", ExitProtocol}
+		}
+		if len(l.list)%entriesPer == 0 {
+			if !s.hold(entriesPer*entryCost + l.names - held) {
+				return nil, nil, errNoMemory
+			}
+			held = l.names
 		}
 		l.list = append(l.list, e)
 	}

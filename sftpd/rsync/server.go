@@ -30,6 +30,7 @@ const (
 	ExitUnsupported = 4
 	ExitFileIO      = 11
 	ExitStream      = 12
+	ExitMalloc      = 22
 	ExitPartial     = 23
 	ExitVanished    = 24
 	ExitDelLimit    = 25
@@ -115,6 +116,7 @@ type Server struct {
 
 	MaxFiles  int           // in a list; 2 million when zero
 	MaxPushed int           // in a list that a client pushes; MaxFiles when zero
+	Budget    *Budget       // of memory, for this and other sessions; none when nil
 	Handshake time.Duration // for a client to say what it wants; 30 s when zero
 	seed      func() int32  // of the block sums; random when nil
 	Idle      time.Duration // after which a silent client is cut off; never when zero, or by the client's --timeout
@@ -132,6 +134,7 @@ func (srv *Server) Serve(ctx context.Context, command string, conn Conn, stderr 
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	defer s.giveBack()
 	stop := s.watch(ctx)
 	defer stop()
 	code := s.run(command)
@@ -166,7 +169,9 @@ type session struct {
 	asked       atomic.Bool     // all that a client says at once has come: options, and the filter
 	lost        func(ndx int32) // takes files that the sender cannot send
 	timedOut    atomic.Bool
-	looks       int // at names, for the patterns of the command line
+	held        atomic.Int64 // of the budget
+	sumsHeld    int64        // of it, for the sums of a file
+	looks       int          // at names, for the patterns of the command line
 }
 
 // Bits of an I/O error, as in the list of files.

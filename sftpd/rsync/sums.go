@@ -55,7 +55,7 @@ type sums struct {
 func (b *sums) sum(i int32) []byte { return b.strong[int(i)*int(b.strongLen):][:b.strongLen] }
 
 // maxSumBytes is what a sender keeps of the sums of one file, and maxBlock the longest block that it looks for, of which it holds
-// several; a client with more gets the whole file. Clients choose blocks that long from 64 TiB on.
+// several; a client with more gets the whole file, as does one whose other sessions leave no memory for its sums. Clients choose blocks that long from 64 TiB on.
 const (
 	maxSumBytes = 96 << 20
 	maxBlock    = 8 << 20
@@ -64,7 +64,7 @@ const (
 // readSums reads what the client's basis has.
 func (s *session) readSums(h sumHead) *sums {
 	per := int64(4 + h.strongLen)
-	if int64(h.count)*per > maxSumBytes || h.blockLen > maxBlock {
+	if int64(h.count)*per > maxSumBytes || h.blockLen > maxBlock || h.count > heavySums && !s.holdSums(int64(h.count)*per) {
 		s.r.discard(int64(h.count) * per)
 		return &sums{sumHead: h}
 	}

@@ -148,6 +148,9 @@ func (w *walker) folder(sc *scope, at, name string) error {
 			return nil
 		}
 	}
+	if !w.hold(int64(len(list)) * int64(entryCost+len(name)+32)) {
+		return errNoMemory
+	}
 	sc = sc.enter(w.Source, name, at)
 	var dirs []*entry
 	w.list = slices.Grow(w.list, min(len(list), w.limit))
