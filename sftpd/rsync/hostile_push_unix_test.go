@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -156,6 +157,48 @@ func (f fullFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, errors.New("quota: this does not fit")
 	}
 	return f.Writable.WriteAt(p, off)
+}
+
+// A block of 700 bytes takes four to name, or a share of three: what is named of a file that cannot be stored has an end.
+func TestAFileThatCannotBeStoredEnds(t *testing.T) {
+	d, inside, _ := jail(t)
+	write(t, filepath.Join(inside, "dst", "f"), noise(1, 700*700), 0o644, theTime)
+	for name, tokens := range map[string][]byte{"none": bytes.Repeat(appendInt(nil, -700), 1<<20), "lz4": bytes.Repeat([]byte{flagLongRun, 0, 0, 0, 0, 0xbb, 2}, 1<<14)} {
+		command := pushCommand
+		if name != "none" {
+			command = fmt.Sprintf(zippedPush, name)
+		}
+		start := say(31).entry("f", modeFile|0o644, 700*700+1).end().wait().item(0, itemTransfer).ints(700, 700, 2, 0)
+		watch := &counting{Sink: full{d}}
+		a := attack(t, &Server{Source: d, Sink: watch, Idle: time.Minute}, command, start.data(tokens), true)
+		if a.code != ExitFileIO || !strings.Contains(a.told, "cannot be stored and goes on without an end: quota: this does not fit") {
+			t.Errorf("%s: code %d, %q", name, a.code, a.told)
+		}
+		if n := watch.bytes.Load(); n < maxDropped || n > maxDropped+2<<20 {
+			t.Errorf("%s: %d bytes of the basis were read", name, n)
+		}
+	}
+}
+
+// counting counts what is read.
+type counting struct {
+	Sink
+	bytes atomic.Int64
+}
+
+type countedFile struct {
+	File
+	bytes *atomic.Int64
+}
+
+func (c *counting) Open(name string) (File, int64, error) {
+	f, size, err := c.Sink.Open(name)
+	return countedFile{f, &c.bytes}, size, err
+}
+
+func (f countedFile) ReadAt(p []byte, off int64) (int, error) {
+	f.bytes.Add(int64(len(p)))
+	return f.File.ReadAt(p, off)
 }
 
 func TestHostileClientsOfPushes(t *testing.T) {

@@ -105,7 +105,7 @@ func (c call) words(pull bool) (out []string) {
 
 var (
 	numbers  = regexp.MustCompile(`(?m)^(opening connection using|(rsync: \[\w+\] )?write error: Broken pipe|total: matches=|rsync: connection unexpectedly closed|rsync error: (errors|error in) |building file list|\*deleting +$|sent |total size is .* speedup|File list (size|generation|transfer)|Total bytes (sent|received)| *\d+ files(\.\.\.| to consider)|receiving |sending ).*\n|[\d.,]+[kMG]?B/s|\d+:\d\d:\d\d`)
-	progress = regexp.MustCompile(`^ +[\d,]+ +\d+% `)
+	progress = regexp.MustCompile(`^ +[\d,]+ +\d+% *(\(xfr#\d+, \w+-chk=\d+/\d+\))?`) // another process of the client may print behind it, in the same line
 	tempName = regexp.MustCompile(`(\.[^ /"]+)\.[A-Za-z0-9]{6}"`)
 	ending   = regexp.MustCompile(`at \w+\.c\(\d+\) \[\w+=[\d.]+\]`)
 	role     = regexp.MustCompile(`(?m)^rsync: \[\w+\] `)
@@ -119,15 +119,14 @@ func normal(s string) string {
 	s = ending.ReplaceAllString(s, "")
 	s = absolute.ReplaceAllString(s, `"`)
 	s = role.ReplaceAllString(s, "")
-	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
-	slices.Sort(lines)
-	out := ""
-	for _, l := range lines {
-		if strings.TrimSpace(l) != "" && !progress.MatchString(l) {
-			out += l + "\n"
+	var lines []string
+	for l := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if l = progress.ReplaceAllString(l, ""); strings.TrimSpace(l) != "" {
+			lines = append(lines, l+"\n")
 		}
 	}
-	return out
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // snapshot describes all files of a folder.

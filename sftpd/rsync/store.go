@@ -72,7 +72,7 @@ func (st *storer) store(ndx int32, e *entry, w *wanted) (err error) {
 			st.fail(err)
 		}
 	}
-	if literal, err = st.content(w, basis); err != nil {
+	if literal, err = st.content(e, w, basis); err != nil {
 		return err
 	}
 	size := st.at
@@ -147,8 +147,11 @@ func hashPrefix(h hash.Hash, f File, n int64) error {
 	return nil
 }
 
+// maxDropped is how much more than it was told to be a file may be that cannot be stored: a few bytes can name gigabytes of blocks.
+const maxDropped = 64 << 20
+
 // content takes the tokens of one file.
-func (st *storer) content(w *wanted, basis File) (literal int64, err error) {
+func (st *storer) content(e *entry, w *wanted, basis File) (literal int64, err error) {
 	st.tokens.reset()
 	for {
 		p, i, err := st.tokens.next()
@@ -166,6 +169,9 @@ func (st *storer) content(w *wanted, basis File) (literal int64, err error) {
 		case i >= 0:
 			if i >= w.head.count {
 				return literal, protocolError(fmt.Sprintf("block %d of %d", i, w.head.count))
+			}
+			if st.failed != nil && st.at > e.size+maxDropped {
+				return literal, &refusal{fmt.Sprintf("%q cannot be stored and goes on without an end: %s", clip(e.name), reason(st.failed)), ExitFileIO}
 			}
 			if err := st.copyBlock(w, basis, i); err != nil {
 				return literal, err
