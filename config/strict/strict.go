@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -346,14 +347,21 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// fieldsOf maps keys to fields; a struct that is embedded or tagged ",inline" lends its keys.
+// fieldMaps keeps what fieldsOf found, as a description may have thousands of objects of a type.
+var fieldMaps sync.Map // map[reflect.Type]map[string][]int
+
+// fieldsOf maps keys to fields; a struct that is embedded or tagged ",inline" lends its keys. The map is not to be changed.
 func fieldsOf(t reflect.Type) map[string][]int {
+	if known, ok := fieldMaps.Load(t); ok {
+		return known.(map[string][]int)
+	}
 	out := map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {
 		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" && name != "-" {
 			out[name] = f.Index
 		}
 	}
+	fieldMaps.Store(t, out)
 	return out
 }
 

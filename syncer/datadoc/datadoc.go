@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -221,22 +220,15 @@ func Parse(name string, text []byte) (*Doc, error) {
 	return doc, errors.Join(append(problems, doc.resolve()...)...)
 }
 
-var fence = regexp.MustCompile("(?ms)^```yaml[ \t]*\r?\n(.*?)^[ \t]*```")
-
-// opening is the first line of a block that is read.
-var opening = regexp.MustCompile("(?m)^```yaml[ \t]*\r?$")
-
 func (doc *Doc) read(name string, text []byte) (problems []error) {
 	doc.Files = append(doc.Files, name)
 	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // editors on Windows put a byte order mark there
-	blocks := fence.FindAllSubmatchIndex(text, -1)
-	for _, at := range opening.FindAllIndex(text, -1) {
-		if !slices.ContainsFunc(blocks, func(m []int) bool { return m[0] <= at[0] && at[0] < m[1] }) {
-			problems = append(problems, &strict.Problem{File: name, Line: 1 + bytes.Count(text[:at[0]], []byte("\n")), Col: 1, Text: "this yaml block has no end: close it with a line of three backticks"})
-		}
+	blocks, open := fencedIn(text)
+	if open >= 0 {
+		problems = append(problems, &strict.Problem{File: name, Line: 1 + bytes.Count(text[:open], []byte("\n")), Col: 1, Text: "this yaml block has no end: close it with a line of three backticks"})
 	}
-	for _, m := range blocks {
-		src := strict.Source{Name: name, Text: text[m[2]:m[3]], Line: strings.Count(string(text[:m[2]]), "\n")}
+	for _, b := range blocks {
+		src := strict.Source{Name: name, Text: text[b.from:b.to], Line: bytes.Count(text[:b.from], []byte("\n"))}
 		var block struct {
 			FolderMapping map[string]string `yaml:"folder_mapping"`
 			Tables        []Table           `yaml:"tables"`

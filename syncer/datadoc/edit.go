@@ -243,8 +243,9 @@ func editTable(text []byte, id string, fn func(mapping) []byte) []byte {
 	if bytes.HasPrefix(text, []byte("\uFEFF")) {
 		mark = len("\uFEFF")
 	}
-	for _, m := range fence.FindAllSubmatchIndex(text[mark:], -1) {
-		from, to := mark+m[2], mark+m[3]
+	blocks, _ := fencedIn(text[mark:])
+	for _, b := range blocks {
+		from, to := mark+b.from, mark+b.to
 		block := text[from:to]
 		entry := findTable(block, id)
 		if entry == nil {

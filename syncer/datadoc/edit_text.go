@@ -59,15 +59,16 @@ func cutTable(text []byte, id string) []byte {
 	if bytes.HasPrefix(text, []byte("\uFEFF")) {
 		mark = len("\uFEFF")
 	}
-	for _, m := range fence.FindAllSubmatchIndex(text[mark:], -1) {
-		from, to := mark+m[2], mark+m[3]
+	blocks, _ := fencedIn(text[mark:])
+	for _, b := range blocks {
+		from, to := mark+b.from, mark+b.to
 		block := text[from:to]
 		at := placeOf(block, id)
 		switch {
 		case at.item == nil:
 			continue
 		case len(at.list.Values) == 1 && len(at.keys) == 1:
-			first, last := mark+m[0], endOfLine(text, mark+m[1])
+			first, last := mark+b.first, endOfLine(text, mark+b.last)
 			if bytes.HasSuffix(text[:first], []byte("\n\n")) && (last == len(text) || text[last] == '\n') {
 				first-- // one of the empty lines around it is enough
 			}
