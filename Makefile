@@ -56,10 +56,15 @@ torture: clients duckdb ## the long forms of tests: kills, cut connections, vast
 	  echo "$$d: $$names"; $(GO) test -timeout 6h -count=1 -v -run "^($$names)\$$" $$d || failed="$$failed $$d"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed; again with AIDA_SEED=$$AIDA_SEED make torture ROOMS=\"$${failed# }\""; exit 1; fi
 
-fuzz: ## ten minutes for each fuzz target
-	@for t in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' . | awk '{print $$2}'); do \
-	  d=$$(dirname $$(grep -rlE --include='*_test.go' "^func $$t\b" . | head -1)); echo "$$d $$t"; \
-	  $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $${FUZZTIME:-10m} $$d || exit 1; done
+# Room and name of each fuzz target, and the inputs that were found to be of interest so far, of all of them.
+FUZZ    ?= $(shell grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' . | sed -E 's|/[^/]*:[0-9]+:func |:|' | sort -u)
+CORPORA := testdata/corpora.tgz
+
+fuzz: ## ten minutes for each fuzz target, from the inputs that earlier runs kept; FUZZ=./sftpd/rsync:FuzzList names some
+	@kept=$$($(GO) env GOCACHE)/fuzz; mkdir -p $$kept; if [ -f $(CORPORA) ]; then tar -xzf $(CORPORA) -C $$kept; fi; \
+	for t in $(FUZZ); do echo "$$t"; \
+	  $(GO) test -run '^$$' -fuzz "^$${t##*:}$$" -fuzztime $${FUZZTIME:-10m} -fuzzminimizetime 1s $${t%%:*} || exit 1; \
+	  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - -C $$kept aida | gzip -n9 >$(CORPORA); done
 
 clean:
 	rm -rf $(BUILD) data/demo
