@@ -71,16 +71,6 @@ func (h *handlers) answer(kind byte, body []byte) (reply []byte) {
 			return statusReply(id, h.set(f.path, a, h.t.Set))
 		}
 		return statusReply(id, h.set(f.path, a, func(_ string, a tree.Attributes) error { return f.w.Set(a) }))
-	case typeWrite:
-		if !f.append {
-			return nil
-		}
-		_, rest, ok = take64(rest) // the offset means nothing then, as with O_APPEND
-		data, _, ok2 := takeString(rest)
-		if !ok || !ok2 {
-			return statusReply(id, sftp.ErrSSHFxBadMessage)
-		}
-		return statusReply(id, f.w.Append([]byte(data)))
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ func (h *handlers) room() error {
 }
 
 // keep remembers what stands behind a handle, for requests that the library does not know.
-func (h *handlers) keep(r *sftp.Request, f *openFile) *openFile {
-	f.h, f.handle = h, handleOf(r)
+func (h *handlers) keep(handle string, f *openFile) *openFile {
+	f.h, f.handle = h, handle
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.open[f.handle] = f
@@ -47,8 +47,8 @@ func (h *handlers) keep(r *sftp.Request, f *openFile) *openFile {
 	return f
 }
 
-// handleOf reads the handle that the library has given a request. It does not export it, and no other way leads from a
-// handle, which is all that fsync, fstatvfs and copy-data bring, to the file that a handler opened.
+// handleOf reads the handle that the library has given to a folder. It does not export it, and no other way leads from a
+// handle, which is all that a client brings, to what a handler opened.
 func handleOf(r *sftp.Request) string {
 	return reflect.ValueOf(r).Elem().FieldByName("handle").String()
 }
@@ -98,18 +98,20 @@ func (f *openFile) recover(op string, err *error) {
 	}
 }
 
-// ReadAt reads.
-func (f *openFile) ReadAt(p []byte, off int64) (n int, err error) {
+// readAt reads.
+func (f *openFile) readAt(p []byte, off int64) (n int, err error) {
 	defer f.recover("read", &err)
-	n, err = f.r.ReadAt(p, off)
-	return n, status(err)
+	return f.r.ReadAt(p, off)
 }
 
-// WriteAt writes.
-func (f *openFile) WriteAt(p []byte, off int64) (n int, err error) {
+// write writes content, at the end if it was opened so: the offset means nothing then, as with O_APPEND.
+func (f *openFile) write(p []byte, off int64) (err error) {
 	defer f.recover("write", &err)
-	n, err = f.w.WriteAt(p, off)
-	return n, status(err)
+	if f.append {
+		return f.w.Append(p)
+	}
+	_, err = f.w.WriteAt(p, off)
+	return err
 }
 
 // stat describes the open file itself, whatever its name is by now.

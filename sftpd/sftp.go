@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -30,7 +29,7 @@ func (s *Server) sftp(sess ssh.Session, c *conn) int {
 		return 1
 	}
 	h := &handlers{t: t, log: log, busy: &c.busy, done: sess.Context().Done(), open: map[string]*openFile{}}
-	rs := sftp.NewRequestServer(newShim(sess, h), sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
+	rs := sftp.NewRequestServer(newShim(sess, h), sftp.Handlers{FileCmd: h, FileList: h},
 		sftp.WithRSAllocator(), sftp.WithRSMaxTxPacket(maxPacket))
 	err = rs.Serve()
 	// The exit status goes first: a client that sees the channel close before it takes the transfer as failed.
@@ -66,22 +65,23 @@ type handlers struct {
 	busy *atomic.Int32
 	done <-chan struct{} // closed when the connection ends
 
-	mu   sync.Mutex
-	open map[string]*openFile // by handle
+	mu     sync.Mutex
+	open   map[string]*openFile // by handle
+	opened int                  // files so far
 }
 
-// safely runs a handler. They run in goroutines of the library, where a panic would end the whole process.
-func safely[T any](h *handlers, op string, r *sftp.Request, fn func() (T, error)) (v T, err error) {
+// safely runs a handler. Most run in goroutines of the library, where a panic would end the whole process.
+func safely[T any](h *handlers, op, path string, fn func() (T, error)) (v T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.log.Error("panic in sftp", "op", op, "path", r.Filepath, "panic", p, "stack", string(debug.Stack()))
+			h.log.Error("panic in sftp", "op", op, "path", path, "panic", p, "stack", string(debug.Stack()))
 			err = errors.New("an internal error happened, it is in the server's log")
 		}
 		if err != nil {
-			h.log.Debug("sftp refused", "op", op, "path", r.Filepath, "error", err)
+			h.log.Debug("sftp refused", "op", op, "path", path, "error", err)
 			err = status(err)
 		} else {
-			h.log.Debug("sftp", "op", op, "path", r.Filepath)
+			h.log.Debug("sftp", "op", op, "path", path)
 		}
 	}()
 	return fn()
@@ -92,9 +92,9 @@ func status(err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return err
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sftp.ErrSSHFxNoSuchFile):
 		return sftp.ErrSSHFxNoSuchFile
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, sftp.ErrSSHFxPermissionDenied):
 		return sftp.ErrSSHFxPermissionDenied
 	case errors.Is(err, sftp.ErrSSHFxOpUnsupported):
 		return sftp.ErrSSHFxOpUnsupported
@@ -104,55 +104,9 @@ func status(err error) error {
 	return errors.New(err.Error()) // a failure with its text
 }
 
-// Fileread opens a file for reading.
-func (h *handlers) Fileread(r *sftp.Request) (io.ReaderAt, error) {
-	return safely(h, "read", r, func() (io.ReaderAt, error) {
-		if err := h.room(); err != nil {
-			return nil, err
-		}
-		f, _, err := h.t.Open(r.Filepath)
-		if err != nil {
-			return nil, err
-		}
-		h.read.Store(true)
-		return h.keep(r, &openFile{path: r.Filepath, r: f}), nil
-	})
-}
-
-// Filewrite opens a file for writing.
-func (h *handlers) Filewrite(r *sftp.Request) (io.WriterAt, error) { return h.OpenFile(r) }
-
-// OpenFile opens a file for writing, or for both.
-func (h *handlers) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
-	return safely(h, "write", r, func() (sftp.WriterAtReaderAt, error) {
-		if err := h.room(); err != nil {
-			return nil, err
-		}
-		p := r.Pflags()
-		flags := os.O_WRONLY
-		if p.Read {
-			flags = os.O_RDWR
-		}
-		if p.Creat {
-			flags |= os.O_CREATE
-		}
-		if p.Trunc {
-			flags |= os.O_TRUNC
-		}
-		if p.Excl {
-			flags |= os.O_EXCL
-		}
-		w, err := h.t.Create(r.Filepath, flags)
-		if err != nil {
-			return nil, err
-		}
-		return h.keep(r, &openFile{path: r.Filepath, r: w, w: w, append: p.Append}), nil
-	})
-}
-
 // Filecmd changes files.
 func (h *handlers) Filecmd(r *sftp.Request) error {
-	_, err := safely(h, r.Method, r, func() (struct{}, error) { return struct{}{}, h.change(r) })
+	_, err := safely(h, r.Method, r.Filepath, func() (struct{}, error) { return struct{}{}, h.change(r) })
 	return err
 }
 
@@ -190,7 +144,7 @@ func (h *handlers) set(p string, a attributes, set func(string, tree.Attributes)
 
 // PosixRename replaces an existing target.
 func (h *handlers) PosixRename(r *sftp.Request) error {
-	_, err := safely(h, "posix-rename", r, func() (struct{}, error) {
+	_, err := safely(h, "posix-rename", r.Filepath, func() (struct{}, error) {
 		return struct{}{}, h.t.Rename(r.Filepath, r.Target, true)
 	})
 	return err
@@ -198,7 +152,7 @@ func (h *handlers) PosixRename(r *sftp.Request) error {
 
 // StatVFS reports the quota as the size of the disk.
 func (h *handlers) StatVFS(r *sftp.Request) (*sftp.StatVFS, error) {
-	return safely(h, "statvfs", r, func() (*sftp.StatVFS, error) {
+	return safely(h, "statvfs", r.Filepath, func() (*sftp.StatVFS, error) {
 		if _, err := h.t.Stat(r.Filepath, true); err != nil {
 			return nil, err
 		}
@@ -218,7 +172,7 @@ func (h *handlers) disk() (*sftp.StatVFS, error) {
 
 // Filelist lists folders, describes files and reads links.
 func (h *handlers) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
-	return safely(h, r.Method, r, func() (sftp.ListerAt, error) {
+	return safely(h, r.Method, r.Filepath, func() (sftp.ListerAt, error) {
 		switch r.Method {
 		case "List":
 			if err := h.room(); err != nil {
@@ -228,7 +182,7 @@ func (h *handlers) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &listing{lister(list), h.keep(r, &openFile{path: r.Filepath})}, nil
+			return &listing{lister(list), h.keep(handleOf(r), &openFile{path: r.Filepath})}, nil
 		case "Stat":
 			info, err := h.t.Stat(r.Filepath, true)
 			return lister{info}, err
@@ -239,7 +193,7 @@ func (h *handlers) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 
 // Lstat describes a link itself.
 func (h *handlers) Lstat(r *sftp.Request) (sftp.ListerAt, error) {
-	return safely(h, "lstat", r, func() (sftp.ListerAt, error) {
+	return safely(h, "lstat", r.Filepath, func() (sftp.ListerAt, error) {
 		info, err := h.t.Stat(r.Filepath, false)
 		return lister{info}, err
 	})
@@ -247,12 +201,12 @@ func (h *handlers) Lstat(r *sftp.Request) (sftp.ListerAt, error) {
 
 // RealPath gives the one form of a path.
 func (h *handlers) RealPath(p string) (string, error) {
-	return safely(h, "realpath", &sftp.Request{Filepath: p}, func() (string, error) { return tree.Clean(p), nil })
+	return safely(h, "realpath", p, func() (string, error) { return tree.Clean(p), nil })
 }
 
 // Readlink reads a link of /user.
 func (h *handlers) Readlink(p string) (string, error) {
-	return safely(h, "readlink", &sftp.Request{Filepath: p}, func() (string, error) { return h.t.Readlink(p) })
+	return safely(h, "readlink", p, func() (string, error) { return h.t.Readlink(p) })
 }
 
 type lister []fs.FileInfo

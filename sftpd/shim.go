@@ -7,9 +7,10 @@ import (
 	"sync"
 )
 
-// shim stands between an SFTP channel and the library's server. It answers requests that the library does not know, or
-// answers by path where only the open file itself is right (see extension.go); all others pass. It also joins what the
-// library writes in pieces, as each write becomes an SSH packet of its own.
+// shim stands between an SFTP channel and the library's server. It answers requests that the library does not know (see
+// extension.go), and all that has to do with files: open, read, write, describe, close (see content.go). Those of folders and
+// names pass. Answers go out in the order of the requests. It also joins what the library writes in pieces, as each write becomes
+// an SSH packet of its own.
 // Wire format: draft-ietf-secsh-filexfer-02, and the file PROTOCOL of OpenSSH for the extensions.
 type shim struct {
 	ch io.ReadWriteCloser
@@ -18,25 +19,28 @@ type shim struct {
 	head   [13 + maxHandle]byte
 	in     []byte // bytes of a packet that is passed on, not yet taken
 	inLeft int    // bytes of that packet still in the channel
+	buf    []byte // content of a read or a write
 
-	mu      sync.Mutex
-	drained sync.Cond
-	out     []byte   // the packet's beginning, not yet sent
-	outLeft int      // bytes of the library's packet still to come
-	started bool     // the first packet is through
-	broken  error    // the channel took no more
-	waiting [][]byte // answers of ours that wait for a packet's end
+	mu       sync.Mutex
+	settled  sync.Cond
+	out      []byte // the packet's beginning, not yet sent
+	outLeft  int    // bytes of the library's packet still to come
+	started  bool   // the first packet is through
+	passed   int    // requests that the library was given
+	answered int    // of them
+	broken   error  // the channel took no more
 }
 
 func newShim(ch io.ReadWriteCloser, h *handlers) *shim {
 	s := &shim{ch: ch, h: h}
-	s.drained.L = &s.mu
+	s.settled.L = &s.mu
 	return s
 }
 
 // Packet types of SFTP version 3.
 const (
 	typeVersion  = 2
+	typeOpen     = 3
 	typeClose    = 4
 	typeRead     = 5
 	typeWrite    = 6
@@ -44,6 +48,8 @@ const (
 	typeFsetstat = 10
 	typeReaddir  = 12
 	typeStatus   = 101
+	typeHandle   = 102
+	typeData     = 103
 	typeName     = 104
 	typeAttrs    = 105
 	typeExtended = 200
@@ -57,8 +63,6 @@ const (
 	maxPacket = maxIn - 1024
 	// sshPacket is the most that goes into one SSH packet to stock clients (RFC 4254 section 5.2).
 	sshPacket = 32 * 1024
-	// maxWaiting is how many answers may wait for the library to end a packet before no more requests are read.
-	maxWaiting = 64
 	// maxHandle is longer than any handle that the library gives: they are numbers.
 	maxHandle = 20
 )
@@ -73,7 +77,7 @@ func (s *shim) Close() error {
 	s.mu.Lock()
 	s.broken = io.ErrClosedPipe
 	s.mu.Unlock()
-	s.drained.Broadcast()
+	s.settled.Signal()
 	return err
 }
 
@@ -105,13 +109,21 @@ func (s *shim) next() error {
 	if length < 1 || length > maxIn {
 		return errPacket
 	}
+	left := int(length) - 1
 	switch kind := s.head[4]; kind {
-	case typeClose, typeRead, typeWrite, typeFstat, typeFsetstat, typeReaddir:
-		return s.onHandle(kind, int(length)-1)
-	case typeExtended:
-		return s.whole(kind, 5, int(length)-1)
+	case typeOpen, typeClose, typeRead, typeWrite, typeFstat, typeFsetstat, typeReaddir, typeExtended:
+		if err := s.settle(); err != nil {
+			return err
+		}
+		switch kind {
+		case typeOpen:
+			return s.openFile(left)
+		case typeExtended:
+			return s.whole(kind, 5, left)
+		}
+		return s.onHandle(kind, left)
 	}
-	s.in, s.inLeft = s.head[:5], int(length)-1
+	s.pass(s.head[:5], left)
 	return nil
 }
 
@@ -136,14 +148,23 @@ func (s *shim) onHandle(kind byte, left int) error {
 	}
 	switch {
 	case f == nil:
-		if _, err := io.CopyN(io.Discard, s.ch, int64(left)); err != nil {
+		if err := s.skip(left); err != nil {
 			return err
 		}
 		return s.reply(statusReply(id, errHandle))
-	case f.r != nil && (kind == typeFstat || kind == typeFsetstat || kind == typeWrite && f.append):
+	case f.r != nil && kind == typeRead:
+		return s.readFile(f, id, left)
+	case f.w != nil && kind == typeWrite:
+		return s.writeFile(f, id, left)
+	case f.r != nil && kind == typeClose:
+		if err := s.skip(left); err != nil {
+			return err
+		}
+		return s.reply(statusReply(id, f.Close()))
+	case f.r != nil && (kind == typeFstat || kind == typeFsetstat):
 		return s.whole(kind, 13+n, left)
 	}
-	s.in, s.inLeft = s.head[:13+n], left
+	s.pass(s.head[:13+n], left)
 	return nil
 }
 
@@ -157,27 +178,43 @@ func (s *shim) whole(kind byte, head, left int) error {
 	if reply := s.h.answer(kind, packet[5:]); reply != nil {
 		return s.reply(reply)
 	}
-	s.in = packet
+	s.pass(packet, 0)
 	return nil
 }
 
-// reply sends a packet of the shim's own between two of the library's.
+// pass gives a packet to the library: its beginning, and so many bytes that are still in the channel.
+func (s *shim) pass(head []byte, left int) {
+	s.in, s.inLeft = head, left
+	s.mu.Lock()
+	s.passed++
+	s.mu.Unlock()
+}
+
+// settle waits until the library has answered all that it was given: a client may make a folder and open a file in it without
+// waiting in between, and the library works in goroutines of its own.
+func (s *shim) settle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.passed > s.answered && s.broken == nil {
+		s.settled.Wait()
+	}
+	return s.broken
+}
+
+// reply sends an answer of the shim's own, behind all that the library had to say.
 func (s *shim) reply(body []byte) error {
-	packet := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
+	return s.put(append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...))
+}
+
+// put is reply for a packet with its length.
+func (s *shim) put(packet []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.started {
 		return errPacket // a request before the greeting
 	}
-	for len(s.waiting) >= maxWaiting && s.broken == nil {
-		s.drained.Wait()
-	}
 	if s.broken != nil {
 		return s.broken
-	}
-	if s.outLeft > 0 || len(s.out) > 0 {
-		s.waiting = append(s.waiting, packet)
-		return nil
 	}
 	return s.send(packet)
 }
@@ -186,7 +223,7 @@ func (s *shim) send(p []byte) error {
 	_, err := s.ch.Write(p)
 	if err != nil {
 		s.broken = err
-		s.drained.Broadcast()
+		s.settled.Signal()
 	}
 	return err
 }
@@ -205,13 +242,8 @@ func (s *shim) Write(p []byte) (int, error) {
 		if s.outLeft > 0 || len(s.out) > 0 {
 			continue
 		}
-		for _, w := range s.waiting {
-			if err := s.send(w); err != nil {
-				return 0, err
-			}
-		}
-		s.waiting = nil
-		s.drained.Broadcast()
+		s.answered++
+		s.settled.Signal()
 	}
 	return total, nil
 }
