@@ -139,6 +139,7 @@ func (x *sender) answerAll() (last bool, err error) {
 		if a.ahead != nil {
 			<-a.ahead.ready
 		}
+		a.known.end()
 	}
 	return last, err
 }
@@ -216,6 +217,7 @@ func (x *sender) begin(a ask) {
 
 // file opens a file and sends it.
 func (x *sender) file(a ask) {
+	defer a.known.end()
 	e := x.list[a.it.ndx]
 	f, size, err := x.Source.Open(e.where())
 	if err != nil {
@@ -226,12 +228,21 @@ func (x *sender) file(a ask) {
 	x.begin(a)
 	x.hash = x.sum.again(x.hash, x.seed)
 	t := &transfer{sender: x, f: f, size: size, basis: a.basis, inplace: x.o.inplace && a.it.basis == basisFile}
+	if a.known != nil && a.known.size == size && len(a.basis.weak) > 0 {
+		t.known = a.known
+	}
 	if x.sum.name == "none" {
 		t.basis = &sums{sumHead: a.head}
 	}
 	err = t.run(x.o.appendMode > 0 && !a.again)
 	x.out.end()
-	digest := x.hash.Sum(x.head[:0])
+	whole := x.hash
+	if t.known != nil {
+		var unread error
+		whole, unread = t.known.whole(f)
+		err = errors.Join(err, unread)
+	}
+	digest := whole.Sum(x.head[:0])
 	if err != nil {
 		x.ioError.Or(ioGeneral)
 		x.xferError("rsync: [sender] read errors mapping \"%s\": %s", e.name, reason(err))

@@ -23,6 +23,7 @@ type ask struct {
 	again bool
 	heavy bool    // its sums are counted in sender.heavy
 	ahead *loaded // the content of a small file, on its way
+	known *survey // of a large file
 	stats []byte
 	err   error
 	fault any // a panic
@@ -110,6 +111,7 @@ func (x *sender) ask(a ask) bool {
 	case x.asks <- a:
 		return true
 	case <-x.quit:
+		a.known.end()
 		return false
 	}
 }
@@ -148,9 +150,13 @@ func (x *sender) wanted(ndx int32, again bool) (ask, error) {
 		case <-x.quit:
 			return a, errClosed
 		}
+		a.known = x.survey(e, a.head)
 	}
 	if a.basis = x.readSums(a.head); x.r.err == nil && len(a.basis.weak) == 0 && e.size <= smallFile {
 		a.ahead = x.early(e)
+	}
+	if x.r.err != nil {
+		a.known.end()
 	}
 	return a, x.r.err
 }

@@ -11,7 +11,8 @@ type transfer struct {
 	f       File
 	size    int64
 	basis   *sums
-	inplace bool // a block may only come from behind what is written already
+	known   *survey // what was read of the file before, with the digest of all of it; or nil
+	inplace bool    // a block may only come from behind what is written already
 }
 
 // Sizes of pieces: of what is read at once, and of one literal token.
@@ -76,6 +77,16 @@ func (x *sender) buffer(n int) []byte {
 	}
 	return x.window[:n]
 }
+
+// see takes the bytes of the file, in order, for its digest.
+func (t *transfer) see(p []byte) {
+	if t.known == nil {
+		t.hash.Write(p)
+	}
+}
+
+// runOfSame is how many blocks that are where they were are told at once.
+const runOfSame = 1024
 
 // finder finds blocks by their weak sum: a bitmap turns most away, chains by hash hold the others.
 type finder struct {
@@ -158,13 +169,28 @@ func (t *transfer) delta() error {
 	}
 	literal := func(to int) {
 		if to > sent {
-			t.hash.Write(buf[sent:to])
+			t.see(buf[sent:to])
 			t.out.literal(buf[sent:to])
 			sent = to
 		}
 	}
 	atEnd := func() bool { return base+int64(held) == t.size }
 	for {
+		if pos := base + int64(at); !rolling && t.known != nil && pos == int64(want)*int64(blockLen) {
+			if n := t.known.same(b, want, runOfSame); n > 0 {
+				literal(at)
+				for range n {
+					t.out.block(want, nil)
+					pos += int64(b.length(want))
+					want++
+				}
+				base, held, at, sent = pos, 0, 0, 0 // none of them was read
+				if err := t.w.failed(); err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		if held-at < blockLen && !atEnd() {
 			literal(at) // whatever it was looked through for; the block ahead stays
 			fill()
@@ -178,7 +204,7 @@ func (t *transfer) delta() error {
 		}
 		if !rolling && want > 0 && t.follows(b, strong, buf[at:at+n], base+int64(at), want) {
 			literal(at)
-			t.hash.Write(buf[at : at+n])
+			t.see(buf[at : at+n])
 			t.out.block(want, buf[at:at+n])
 			at += n
 			sent, want = at, want+1
@@ -202,7 +228,7 @@ func (t *transfer) delta() error {
 			}
 		} else if i := t.find(b, strong, a&0xffff|c<<16, h, buf[at:at+n], base+int64(at), want); i >= 0 {
 			literal(at)
-			t.hash.Write(buf[at : at+n])
+			t.see(buf[at : at+n])
 			t.out.block(i, buf[at:at+n])
 			at += n
 			sent, want, rolling = at, i+1, false
