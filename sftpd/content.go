@@ -139,7 +139,7 @@ func (s *shim) writeFile(f *openFile, id uint32, left int) error {
 	return s.reply(statusReply(id, f.write(p, at)))
 }
 
-// span reads an offset and a length, if the packet has so much left.
+// span reads an offset and a length, if the packet has so much left. A length beyond that of packets is as good as theirs.
 func (s *shim) span(left int) (at int64, n int, ok bool, err error) {
 	var b [12]byte
 	if left < len(b) {
@@ -149,7 +149,7 @@ func (s *shim) span(left int) (at int64, n int, ok bool, err error) {
 		return 0, 0, false, err
 	}
 	offset := binary.BigEndian.Uint64(b[:])
-	return int64(offset), int(binary.BigEndian.Uint32(b[8:])), offset <= math.MaxInt64, nil
+	return int64(offset), int(min(binary.BigEndian.Uint32(b[8:]), maxIn)), offset <= math.MaxInt64, nil
 }
 
 // refuse skips what is left of a packet that means nothing.

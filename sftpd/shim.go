@@ -63,7 +63,7 @@ const (
 	maxPacket = maxIn - 1024
 	// sshPacket is the most that goes into one SSH packet to stock clients (RFC 4254 section 5.2).
 	sshPacket = 32 * 1024
-	// maxHandle is longer than any handle that the library gives: they are numbers.
+	// maxHandle is longer than any handle: those of files are numbers behind an f, those of folders, which the library gives, numbers.
 	maxHandle = 20
 )
 
