@@ -14,8 +14,8 @@ import (
 
 // TestBenchRsync compares a stock rsync against the built-in server with the same rsync against OpenSSH's, in turn, on the
 // same files. The settings are those of TestBenchSSH; the small files are AIDA_BENCH_RSYNC_FILES (20,000), in user/ and as the
-// files of one table. Many small files are pulled into memory, as making them can take a client longer on a disk than the transfer
-// does: what it takes onto the disk is told too, with what rsync takes for it without any server. That a pull without news opens no lake file is a test of package sftpd, as the server itself looks at its
+// files of one table. Many small files, and a large one that changed, are pulled into memory, as writing them can take a client longer
+// on a disk than the transfer does: what it takes onto the disk is told too, of the small ones with what rsync takes without a server. That a pull without news opens no lake file is a test of package sftpd, as the server itself looks at its
 // lake now and then.
 func TestBenchRsync(t *testing.T) {
 	if os.Getenv("AIDA_BENCH") == "" {
@@ -27,8 +27,13 @@ func TestBenchRsync(t *testing.T) {
 	got, local := filepath.Join(b.work, "got"), filepath.Join(b.work, "local")
 	fresh := func(string) { check(t, os.RemoveAll(got)) }
 	other := func(string) { got = freshFolder(t, b.work) }
-	memory := memoryFolder(t, b.work)
+	memory := memoryFolder(t, int64(2*mib+1024)<<20, b.work)
 	inMemory := func(string) { got = freshFolder(t, memory) }
+	changed := func(disk, at string) {
+		got = at
+		fresh("")
+		changeOnePercent(t, filepath.Join(disk, "big"), got)
+	}
 	shell := "ssh -F " + filepath.Join(b.work, "ssh_config")
 	for host, remote := range map[string]string{"ours": "user", "peer": b.peerDir} { // copies of each host's files, with their times
 		run(t, "rsync", "-a", "-e", shell, host+":"+remote+"/many/", got+"-"+host)
@@ -50,7 +55,8 @@ func TestBenchRsync(t *testing.T) {
 			return []string{h + ":" + map[string]string{"ours": table, "peer": r + "/table/"}[h], got + "-table"}
 		}},
 		{fmt.Sprintf("rsync pull unchanged, %d files of user/", files), 0, 0, func(string) {}, func(h, r string) []string { return []string{h + ":" + r + "/many/", got + "-" + h} }},
-		{fmt.Sprintf("rsync pull 1%% changed, %d MiB", mib), 1, 0.8, func(disk string) { fresh(""); changeOnePercent(t, filepath.Join(disk, "big"), got) },
+		{fmt.Sprintf("rsync pull 1%% changed, %d MiB", mib), 1, 0.8, func(disk string) { changed(disk, filepath.Join(memory, "changed")) }, func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
+		{fmt.Sprintf("rsync pull 1%% changed, %d MiB, onto disk", mib), 0, 0, func(disk string) { fresh(""); changed(disk, filepath.Join(b.work, "changed")) },
 			func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
 		{fmt.Sprintf("rsync push cold, %d MiB", mib), 1.1, 0.9, func(disk string) { check(t, os.RemoveAll(filepath.Join(disk, "pushed"))) },
 			func(h, r string) []string { return []string{filepath.Join(local, "big"), h + ":" + r + "/pushed"} }},
@@ -81,7 +87,7 @@ func TestBenchRsync(t *testing.T) {
 			b.report(x.what+", wall s", median(ours), median(peer), x.must, x.aim)
 		}
 		t.Logf("%-34s ours %9.4f  peer %9.4f  ratio %.3f", "  of the server's processor, s", median(oursCPU), median(peerCPU), median(oursCPU)/median(peerCPU))
-		if strings.HasSuffix(x.what, "onto disk") {
+		if strings.HasSuffix(x.what, "files, onto disk") {
 			var alone []float64
 			for range rounds {
 				other("")
@@ -95,11 +101,11 @@ func TestBenchRsync(t *testing.T) {
 	}
 }
 
-// memoryFolder is one in memory, where the machine has such and a GiB of it is free; else the other.
-func memoryFolder(t *testing.T, otherwise string) string {
+// memoryFolder is one in memory, where the machine has such and so many bytes of it are free; else the other.
+func memoryFolder(t *testing.T, bytes int64, otherwise string) string {
 	t.Helper()
 	const shared = "/dev/shm"
-	if free, err := lake.Free(shared); err != nil || free < 1<<30 {
+	if free, err := lake.Free(shared); err != nil || free < bytes {
 		return otherwise
 	}
 	dir, err := os.MkdirTemp(shared, "aida-bench-")
