@@ -19,6 +19,9 @@ var edges = []struct {
 	{"an empty folder", func(*testing.T, string) {}},
 	{"one file of zero bytes", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "zero"), nil, 0o644, theTime) }},
 	{"everything odd", func(t *testing.T, dir string) { sourceTree(t, dir) }},
+	{"a file in many folders", func(t *testing.T, dir string) {
+		write(t, filepath.Join(dir, strings.Repeat("way/", 150), "down.txt"), []byte("d"), 0o644, theTime)
+	}},
 	{"many files", func(t *testing.T, dir string) {
 		for i := range sized(5_000, 100_000) {
 			write(t, filepath.Join(dir, fmt.Sprintf("%03d", i/500), fmt.Sprintf("file %d.txt", i)), fmt.Appendf(nil, "content of %d", i), 0o644, theTime.Add(time.Duration(i)*time.Millisecond))
