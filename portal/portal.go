@@ -161,7 +161,7 @@ func (p *Portal) prepare() error {
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
-	return nil
+	return p.store.SetSetting(context.Background(), "public_url", p.public.String()) // `aida analyst link` makes links with it
 }
 
 // publicURL checks the configured URL, or makes one of the address that is listened on.
@@ -194,9 +194,6 @@ const drain = 10 * time.Second
 
 // Serve answers requests until ctx is done, then lets running ones end.
 func (p *Portal) Serve(ctx context.Context) error {
-	if err := p.store.SetSetting(context.WithoutCancel(ctx), "public_url", p.public.String()); err != nil { // `aida analyst link` makes links with it
-		return errors.Join(err, p.listener.Close())
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {

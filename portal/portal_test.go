@@ -107,6 +107,9 @@ func open(t *testing.T, o setup) *place {
 		t.Fatal(err)
 	}
 	p.base = "http://" + p.portal.Addr().String()
+	if at, err := p.store.Setting(context.Background(), "public_url"); err != nil || at != p.portal.URL("") { // whoever is told that it is up may print a link
+		t.Fatalf("the address of the portal is %q (%v), want %q", at, err, p.portal.URL(""))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { mailer.Run(ctx) })
