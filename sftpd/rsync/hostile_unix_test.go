@@ -320,6 +320,10 @@ func hostilePulls() []assault {
 		{name: "more sums than are kept", long: func() *said {
 			return pulling(31).item(2, itemTransfer).ints(5_100_000, 700, 16, 0).data(make([]byte, 20*5_100_000)).item(99, 0)
 		}, code: ExitProtocol, text: "index 99"},
+		{name: "sums of a large file that fall silent", say: pulling(31).item(4, itemTransfer).ints(20_000, 700, 4, 0).data(make([]byte, 8*15_000)), code: ExitTimeout, text: "nothing came from the client"},
+		{name: "sums of a large file that fall silent, protocol 29", say: pulling(29).item(4, itemTransfer).ints(20_000, 700, 4, 0).raw(make([]byte, 8*15_000)), code: ExitTimeout, text: "nothing came from the client"},
+		{name: "sums of a large file that break off", say: pulling(31).item(4, itemTransfer).ints(20_000, 700, 4, 0).data(make([]byte, 8*15_000)).raw(frame(200, nil)), code: ExitProtocol, text: "unknown message 200"},
+		{name: "sums of a large file, and an end", say: pulling(31).item(4, itemTransfer).ints(20_000, 700, 4, 0).data(make([]byte, 8*15_000)).raw(frame(msgErrorExit, appendInt(nil, 20))), code: 20, quietly: true},
 		{name: "sums that match everything", say: pulling(31).item(4, itemTransfer).ints(8, 700, 0, 100).data(make([]byte, 8*4)).item(99, 0), code: ExitProtocol, text: "index 99"},
 		{name: "a request after the last", say: pulling(31).done().done().done().item(2, itemTransfer), code: ExitProtocol, text: "after the last"},
 

@@ -215,32 +215,37 @@ func (x *sender) begin(a ask) {
 	x.w.bytes(x.head)
 }
 
-// file opens a file and sends it.
+// file opens a file, if that was not done before, and sends it.
 func (x *sender) file(a ask) {
-	defer a.known.end()
 	e := x.list[a.it.ndx]
-	f, size, err := x.Source.Open(e.where())
-	if err != nil {
-		x.unreadable(e, a.it.ndx, err)
-		return
+	t := &transfer{sender: x, basis: a.basis, known: a.known, early: a.early, inplace: x.o.inplace && a.it.basis == basisFile}
+	if a.known != nil {
+		defer a.known.end()
+		t.f, t.size = a.known.f, a.known.size
+	} else {
+		var err error
+		if t.f, t.size, err = x.Source.Open(e.where()); err != nil {
+			x.unreadable(e, a.it.ndx, err)
+			return
+		}
+		defer t.f.Close()
 	}
-	defer f.Close()
 	x.begin(a)
 	x.hash = x.sum.again(x.hash, x.seed)
-	t := &transfer{sender: x, f: f, size: size, basis: a.basis, inplace: x.o.inplace && a.it.basis == basisFile}
-	if a.known != nil && a.known.size == size && len(a.basis.weak) > 0 {
-		t.known = a.known
-	}
 	if x.sum.name == "none" {
 		t.basis = &sums{sumHead: a.head}
 	}
-	err = t.run(x.o.appendMode > 0 && !a.again)
+	err := t.run(x.o.appendMode > 0 && !a.again)
+	if err == errSums {
+		return // as the next word of the client tells
+	}
 	x.out.end()
 	whole := x.hash
 	if t.known != nil {
 		var unread error
-		whole, unread = t.known.whole(f)
-		err = errors.Join(err, unread)
+		if whole, unread = t.known.whole(); err == nil {
+			err = unread
+		}
 	}
 	digest := whole.Sum(x.head[:0])
 	if err != nil {

@@ -24,6 +24,7 @@ type ask struct {
 	heavy bool    // its sums are counted in sender.heavy
 	ahead *loaded // the content of a small file, on its way
 	known *survey // of a large file
+	early bool    // which is answered while its sums come
 	stats []byte
 	err   error
 	fault any // a panic
@@ -38,6 +39,7 @@ const (
 	askLast          // the end of the last phase
 	askStats         // how much was deleted, which the client wants back
 	askEnd           // the client can be listened to no more
+	askAsked         // it was handed on already
 )
 
 // listen takes the client's words, until its last one or an error, and has small files read before their turn comes: what a
@@ -89,7 +91,7 @@ func (x *sender) listen() {
 			x.ask(ask{kind: askEnd, err: err})
 			return
 		}
-		if !x.ask(a) {
+		if a.kind != askAsked && !x.ask(a) {
 			return
 		}
 	}
@@ -152,11 +154,36 @@ func (x *sender) wanted(ndx int32, again bool) (ask, error) {
 		}
 		a.known = x.survey(e, a.head)
 	}
-	if a.basis = x.readSums(a.head); x.r.err == nil && len(a.basis.weak) == 0 && e.size <= smallFile {
+	if a.known != nil {
+		return x.wantedLarge(a)
+	}
+	if a.basis = x.readSums(a.head, nil); x.r.err == nil && len(a.basis.weak) == 0 && e.size <= smallFile {
 		a.ahead = x.early(e)
 	}
-	if x.r.err != nil {
-		a.known.end()
+	return a, x.r.err
+}
+
+// wantedLarge reads the sums of a large file that is being read too. A client whose receiver is a process of its own, as it is from
+// protocol 30 on, puts the file together while its generator still sums up the rest; but not what is copied meanwhile, as a
+// backup of a file that is written in place is.
+func (x *sender) wantedLarge(a ask) (ask, error) {
+	known := a.known
+	if a.early = x.proto >= 30 && a.it.basis != basisBackup; a.early {
+		if !x.ask(a) {
+			return a, errClosed
+		}
+		a.kind = askAsked
+	}
+	lost := true
+	defer func() {
+		known.taken(lost)
+		if lost && a.kind != askAsked {
+			known.end()
+		}
+	}()
+	if theirs := x.readSums(a.head, known.take); x.r.err == nil {
+		known.take(*theirs)
+		lost = false
 	}
 	return a, x.r.err
 }

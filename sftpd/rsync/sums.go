@@ -61,8 +61,11 @@ const (
 	maxBlock    = 8 << 20
 )
 
-// readSums reads what the client's basis has.
-func (s *session) readSums(h sumHead) *sums {
+// sumsAtOnce is of how many blocks it is told at once that their sums came.
+const sumsAtOnce = 64
+
+// readSums reads what the client's basis has; tell, if there is one, hears of it on the way.
+func (s *session) readSums(h sumHead, tell func(sums)) *sums {
 	per := int64(4 + h.strongLen)
 	if int64(h.count)*per > maxSumBytes || h.blockLen > maxBlock || h.count > heavySums && !s.holdSums(int64(h.count)*per) {
 		s.r.discard(int64(h.count) * per)
@@ -78,6 +81,9 @@ func (s *session) readSums(h sumHead) *sums {
 		}
 		in.weak = append(in.weak, uint32(one[0])|uint32(one[1])<<8|uint32(one[2])<<16|uint32(one[3])<<24)
 		in.strong = append(in.strong, one[4:per]...)
+		if tell != nil && len(in.weak)%sumsAtOnce == 0 {
+			tell(*in)
+		}
 	}
 	return in
 }

@@ -12,6 +12,7 @@ type transfer struct {
 	size    int64
 	basis   *sums
 	known   *survey // what was read of the file before, with the digest of all of it; or nil
+	early   bool    // the sums of known are still on their way
 	inplace bool    // a block may only come from behind what is written already
 }
 
@@ -26,10 +27,18 @@ func (t *transfer) run(appending bool) error {
 	if appending {
 		return t.tail()
 	}
+	var from int32
+	if t.known != nil {
+		from = t.ahead()
+		var err error
+		if t.basis, err = t.known.all(); err != nil {
+			return err
+		}
+	}
 	if t.basis == nil || len(t.basis.weak) == 0 || t.size == 0 {
 		return t.whole(0, t.size)
 	}
-	return t.delta()
+	return t.delta(from)
 }
 
 // tail sends what the client's file lacks at its end. The digest covers the beginning too, but with plain --append of
@@ -85,9 +94,6 @@ func (t *transfer) see(p []byte) {
 	}
 }
 
-// runOfSame is how many blocks that are where they were are told at once.
-const runOfSame = 1024
-
 // finder finds blocks by their weak sum: a bitmap turns most away, chains by hash hold the others.
 type finder struct {
 	shift  uint // of the hash, to an index of heads
@@ -131,22 +137,26 @@ func grown[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// delta looks for the client's blocks in the file.
-func (t *transfer) delta() error {
+// delta looks for the client's blocks in the file, from the place of one of them on.
+func (t *transfer) delta(from int32) error {
 	b := t.basis
-	t.finder.build(b.weak)
 	blockLen := int(b.blockLen)
+	start := min(int64(from)*int64(blockLen), t.size)
+	if start == t.size {
+		return nil
+	}
+	t.finder.build(b.weak)
 	// The window holds what was not sent yet, and at least one block ahead.
 	buf := t.buffer(max(4*readSize, 4*blockLen) + maxLiteral)
 	strong := newBlockHash(t.sum, t.seed)
 	var (
-		base    int64  // place of buf[0] in the file
-		held    int    // bytes in buf
-		at      int    // where a block is looked for
-		sent    int    // up to where it has been sent
-		want    int32  // block that would follow the last match
-		failed  error  // of reading
-		a, c    uint32 // rolling sum at at, of n bytes
+		base    = start // place of buf[0] in the file
+		held    int     // bytes in buf
+		at      int     // where a block is looked for
+		sent    int     // up to where it has been sent
+		want    = from  // block that would follow the last match
+		failed  error   // of reading
+		a, c    uint32  // rolling sum at at, of n bytes
 		n       int
 		rolling bool
 	)
@@ -177,7 +187,7 @@ func (t *transfer) delta() error {
 	atEnd := func() bool { return base+int64(held) == t.size }
 	for {
 		if pos := base + int64(at); !rolling && t.known != nil && pos == int64(want)*int64(blockLen) {
-			if n := t.known.same(b, want, runOfSame); n > 0 {
+			if n := t.known.same(want, runOfSame, t.known.upTo(want+1, t.w.flush)); n > 0 {
 				literal(at)
 				for range n {
 					t.out.block(want, nil)
