@@ -3,6 +3,7 @@
 package rsync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // cutConn breaks once so many bytes went through it, both ways together.
@@ -136,4 +139,41 @@ func untilThrough(t *testing.T, rnd *rand.Rand, source, want string, size int64,
 		t.Fatalf("%s, push %v: the tree is not right:\n%s", way, push, difference(want, got))
 	}
 	return sessions, moved
+}
+
+// A large file that changed is answered while its sums come: cut anywhere, the next pull makes it right.
+func TestCutPullsOfALargeFileComeRight(t *testing.T) {
+	source := t.TempDir()
+	now := noise(11, 8<<20)
+	write(t, filepath.Join(source, "big"), now, 0o644, theTime)
+	had, rnd := slices.Clone(now), seeded(t)
+	for range 100 {
+		clear(had[rnd.IntN(len(had)-2000):][:2000])
+	}
+	rsh := processShell(t, source)
+	cuts := 0
+	for _, way := range []string{"", "--partial", "--partial-dir=.part", "--inplace", "--inplace --backup"} {
+		for range (torture(t, 5) + 4) / 5 {
+			to, cut := t.TempDir(), filepath.Join(t.TempDir(), "cut")
+			write(t, filepath.Join(to, "big"), had, 0o644, theTime.Add(-time.Hour))
+			t.Setenv("RSYNC_TEST_CUT", cut)
+			for code, sessions := -1, 0; code != 0; sessions++ {
+				if sessions == 40 {
+					t.Fatalf("%q: not through after %d sessions", way, sessions)
+				}
+				if err := os.WriteFile(cut, fmt.Appendf(nil, "%d 0\n", 20<<10+rnd.Int64N(256<<10)+int64(sessions)<<18), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, code = client(t, to, rsh, append(strings.Fields("-a -B700 "+way), "h:big", to+"/")...); code != 0 {
+					cuts++
+				}
+			}
+			if got, err := os.ReadFile(filepath.Join(to, "big")); err != nil || !bytes.Equal(got, now) {
+				t.Fatalf("%q: %d bytes came, which are not the file: %v", way, len(got), err)
+			}
+		}
+	}
+	if t.Logf("%d cuts", cuts); cuts == 0 {
+		t.Error("no pull was cut")
+	}
 }
