@@ -26,7 +26,7 @@ func newRoot(c *cli) *cobra.Command {
 		Use:   "aida",
 		Short: "AI Data Analyst: company tables as Parquet, to each analyst what they may see",
 		Long: `aida syncs a company's tables into typed Parquet and hands each analyst exactly the files they may see,
-over its own SSH server (sftp, scp). Everything is in this one binary; its state is one SQLite file.
+over its own SSH server (sftp, scp, rsync). Everything is in this one binary; its state is one SQLite file.
 
 Start with ` + "`aida demo`" + ` for a sample company, or with ` + "`aida init`" + ` for your own.`,
 		Example:       "  aida demo\n  aida init && aida sync && aida serve",
