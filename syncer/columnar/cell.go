@@ -10,6 +10,7 @@ type column struct {
 	Column
 	source   int // index in the record
 	inferred bool
+	blank    bool    // inferred to be text for no more than quoted empty cells: a value may make it narrower
 	known    bool    // read as strictly as an inferred column, but never widened
 	layout   *layout // nil = ISO 8601
 	point    byte    // the decimal sign

@@ -187,7 +187,9 @@ func TestTypesAreInferredOverTheWholeInput(t *testing.T) {
 		{"booleans", "true,False", "bool"}, {"0 and 1 are numbers", "0,1", "int64"}, {"dates", "2024-01-01,2024-12-31", "date"},
 		{"dates and times", "2024-01-01,2024-12-31 10:00:00", "timestamp"}, {"zones", "2024-01-01T10:00:00Z,2024-01-01 10:00:00+02:00", "timestamp_tz"},
 		{"zones beside none", "2024-01-01T10:00:00Z,2024-01-01 10:00:00", "string"}, {"nothing", ",,", "string"}, {"NaN is a word", "1,NaN", "string"},
-		{"blanks", "1, 2", "string"}, {"a quoted empty cell is null in a number", `1,"",2`, "int64"}, {"dates beside numbers", "2024-01-01,5", "string"},
+		{"blanks", "1, 2", "string"}, {"a quoted empty cell is null in a number", `1,"",2`, "int64"},
+		{"a quoted empty cell before numbers", `"",,2`, "int64"}, {"quoted empty cells alone", `"","",`, "string"}, {"a quoted empty cell before a word", `"",x,""`, "string"},
+		{"a quoted empty cell before a word and a number", `"",x,1`, "string"}, {"a quoted empty cell before a number and a word", `"",1,x`, "string"}, {"dates beside numbers", "2024-01-01,5", "string"},
 	} {
 		for _, size := range []int{0, 1, 16} {
 			cells := "k,v\nx," + strings.ReplaceAll(c.cells, ",", "\nx,") + "\n"

@@ -124,6 +124,9 @@ func (p *plan) guess(ctx context.Context) error {
 		found = newFinding(len(p.columns))
 	}
 	p.set(found.types(p.columns))
+	for i := range p.columns {
+		p.columns[i].blank = p.columns[i].inferred && found.blank[i] && !found.seen[i]
+	}
 	return nil
 }
 
@@ -178,5 +181,8 @@ func (p *plan) survey(ctx context.Context, workers int) (warnings []string, err 
 		}
 	}
 	p.set(types)
+	for i := range p.columns {
+		p.columns[i].blank = false
+	}
 	return warnings, nil
 }

@@ -15,7 +15,7 @@ type converter struct {
 	valid   bool   // the whole block is valid UTF-8
 }
 
-// mismatch tells that an inferred column turned out to be wider than the first block said.
+// mismatch tells that an inferred column turned out to be another than the first block said.
 type mismatch struct{ column, row int }
 
 // convert reads rows from to to of the records into the vectors. A cell that does not fit its declared type makes its row
@@ -32,6 +32,9 @@ func (k *converter) convert(t *records, from, to int) (bad []badRow, miss *misma
 				v.Levels = append(v.Levels, 0)
 				v.Nulls++
 				continue
+			}
+			if c.blank && classify(cell, c) != 0 {
+				return nil, &mismatch{i, row}
 			}
 			if f.end&escaped != 0 {
 				cell = k.unescape(cell)
