@@ -80,7 +80,9 @@ func (f *form) DecodeNode(d *strict.Decoder, path string, n ast.Node) {
 	}
 	switch m := n.(type) { // what is missing is told of at the first key
 	case *ast.MappingNode:
-		n = m.Values[0].Key
+		if len(m.Values) > 0 {
+			n = m.Values[0].Key
+		}
 	case *ast.MappingValueNode:
 		n = m.Key
 	}

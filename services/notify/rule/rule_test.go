@@ -63,6 +63,7 @@ func TestEachMistakeIsToldWithItsPlaceAndTheFix(t *testing.T) {
 		"":                                     "x.yaml:1:1: the file is empty",
 		"# nothing":                            "the file is empty",
 		"name: x":                              "sql is missing: give a SELECT",
+		"{}":                                   "x.yaml:1:1: sql is missing: give a SELECT",
 		"- a":                                  "keys with values are expected here",
 		"sql: [":                               "x.yaml:1:",
 		strings.Repeat("a", 70_000):            "longer than 65536 bytes",
@@ -178,9 +179,10 @@ func FuzzParse(f *testing.F) {
 	f.Add(good)
 	f.Add("when: change < -20% and kind = 'a'\n")
 	f.Add("message: '{{range .rows}}{{.a}}{{end}}'\n")
+	f.Add("{}")
 	f.Fuzz(func(t *testing.T, in string) {
 		r, problems := Parse("x.yaml", in)
-		if (r == nil) != (len(problems) > 0) {
+		if (r == nil) != (len(problems) > 0) || strings.Contains(sentences(problems), faulty) {
 			t.Fatalf("%v %v", r, problems)
 		}
 		if r == nil {
