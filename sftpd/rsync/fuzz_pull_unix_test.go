@@ -42,16 +42,14 @@ func FuzzPull(f *testing.F) {
 			blockLen := 1 + int32(kind)%3
 			blocks := size/blockLen - int32(kind)/3
 			s.ints(blocks, blockLen, strongLen, int32(change)%blockLen)
-			var sums []byte
-			for i := range blocks * int32(part) / 255 {
-				p := content[i*blockLen:][:blockLen]
-				if change > 0 && int(i)%(change*40) == 1 {
-					p = []byte("another")[:blockLen]
+			copied := bytes.Clone(content)
+			for i := range int(blocks) {
+				if change > 0 && i%(change*40) == 1 {
+					copy(copied[i*int(blockLen):][:blockLen], "another")
 				}
-				a, b := weakSum(p)
-				sums = append(appendInt(sums, int32(a&0xffff|b<<16)), strong.sum(p)[:min(strongLen, 16)]...)
 			}
-			s.data(sums)
+			head := sumHead{count: blocks, blockLen: blockLen, strongLen: min(strongLen, 16)}
+			s.data(sumsOf(copied, head, strong).wire(0, blocks*int32(part)/255))
 		}
 		s.data(asks)
 		srv := &Server{Source: tree, MaxFiles: 1000, seed: func() int32 { return 7 }}

@@ -218,7 +218,7 @@ func (x *sender) begin(a ask) {
 // file opens a file, if that was not done before, and sends it.
 func (x *sender) file(a ask) {
 	e := x.list[a.it.ndx]
-	t := &transfer{sender: x, basis: a.basis, known: a.known, early: a.early, inplace: x.o.inplace && a.it.basis == basisFile}
+	t := &transfer{sender: x, basis: a.basis, known: a.known, inplace: x.o.inplace && a.it.basis == basisFile}
 	if a.known != nil {
 		defer a.known.end()
 		t.f, t.size = a.known.f, a.known.size

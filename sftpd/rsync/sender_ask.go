@@ -24,7 +24,6 @@ type ask struct {
 	heavy bool    // its sums are counted in sender.heavy
 	ahead *loaded // the content of a small file, on its way
 	known *survey // of a large file
-	early bool    // which is answered while its sums come
 	stats []byte
 	err   error
 	fault any // a panic
@@ -168,7 +167,7 @@ func (x *sender) wanted(ndx int32, again bool) (ask, error) {
 // backup of a file that is written in place is.
 func (x *sender) wantedLarge(a ask) (ask, error) {
 	known := a.known
-	if a.early = x.proto >= 30 && a.it.basis != basisBackup; a.early {
+	if known.early = x.proto >= 30 && a.it.basis != basisBackup; known.early {
 		if !x.ask(a) {
 			return a, errClosed
 		}

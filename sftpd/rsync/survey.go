@@ -25,6 +25,7 @@ type survey struct {
 	per      int   // bytes of a strong sum
 	weakToo  bool  // strong sums are too short to speak for themselves
 	most     int32 // blocks that both may have
+	early    bool  // it is answered while the client's sums come
 
 	stop  atomic.Bool
 	ended chan struct{}
@@ -208,6 +209,14 @@ func (s *survey) end() {
 	}
 }
 
+// blocks tells of n blocks of the client's copy, and gives the one behind them.
+func (t *transfer) blocks(from, n int32) int32 {
+	for i := range n {
+		t.out.block(from+i, nil)
+	}
+	return from + n
+}
+
 // Bounds of what is told before all sums are here.
 const (
 	runOfSame = 1024 // blocks that are told at once
@@ -221,7 +230,7 @@ const (
 func (t *transfer) ahead() (next int32) {
 	s := t.known
 	var loose int32
-	if t.early {
+	if s.early {
 		loose = s.head.count / loosely
 	}
 	buf := t.buffer(max(1, readSize/s.blockLen) * s.blockLen)
@@ -231,10 +240,7 @@ func (t *transfer) ahead() (next int32) {
 			break
 		}
 		if n := s.same(next, runOfSame, known); n > 0 {
-			for range n {
-				t.out.block(next, nil)
-				next++
-			}
+			next = t.blocks(next, n)
 			continue
 		}
 		gap := s.gap(next, loose, t.w.flush)

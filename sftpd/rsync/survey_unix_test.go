@@ -40,16 +40,9 @@ func TestALargeFileIsReadOnceForItsSums(t *testing.T) {
 		s := testSession(&options{}, 31, nil, true)
 		s.Server = &Server{Source: src}
 		head := sumHead{blocks + 1, blockLen, c.strongLen, 100}
-		basis := &sums{sumHead: head}
-		strong := newBlockHash(s.sum, s.seed)
-		for i := range head.count {
-			block := had[int(i)*blockLen:][:head.length(i)]
-			a, b := weakSum(block)
-			weak := a&0xffff | b<<16
-			if i == c.falseWeakOf {
-				weak++
-			}
-			basis.weak, basis.strong = append(basis.weak, weak), append(basis.strong, strong.sum(block)[:c.strongLen]...)
+		basis := sumsOf(had, head, newBlockHash(s.sum, s.seed))
+		if c.falseWeakOf >= 0 {
+			basis.weak[c.falseWeakOf]++
 		}
 		out := &told{}
 		x := &sender{session: s, out: out, list: []*entry{{name: "f", mode: modeFile, size: int64(len(now))}}}
@@ -132,16 +125,8 @@ func TestALargeFileIsAnsweredWhileItsSumsCome(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			had := c.change(bytes.Clone(now))
 			srv := &Server{Source: memory{fstest.MapFS{"src/f": {Data: now, Mode: 0o644, ModTime: time.Unix(1e9, 0)}}}}
-			sums := func(from, to int) (b []byte) {
-				strong := newBlockHash(findAlgorithm("md5"), 7)
-				for i := from; i < to; i++ {
-					block := had[i*blockLen:][:blockLen]
-					x, y := weakSum(block)
-					b = append(appendInt(b, int32(x|y<<16)), strong.sum(block)[:4]...)
-				}
-				return b
-			}
-			client := pulling(31).item(1, itemTransfer).ints(blocks, blockLen, 4, 0).data(sums(0, first)).wait().data(sums(first, blocks))
+			sums := sumsOf(had, sumHead{blocks, blockLen, 4, 0}, newBlockHash(findAlgorithm("md5"), 7))
+			client := pulling(31).item(1, itemTransfer).ints(blocks, blockLen, 4, 0).data(sums.wire(0, first)).wait().data(sums.wire(first, blocks))
 			synctest.Test(t, func(t *testing.T) {
 				far, near := net.Pipe()
 				var heard atomic.Int64

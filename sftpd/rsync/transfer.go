@@ -12,7 +12,6 @@ type transfer struct {
 	size    int64
 	basis   *sums
 	known   *survey // what was read of the file before, with the digest of all of it; or nil
-	early   bool    // the sums of known are still on their way
 	inplace bool    // a block may only come from behind what is written already
 }
 
@@ -69,7 +68,7 @@ func (t *transfer) whole(from, to int64) error {
 		} else {
 			clear(p)
 		}
-		t.hash.Write(p)
+		t.see(p)
 		t.out.literal(p)
 		from += int64(len(p))
 		if err := t.w.failed(); err != nil {
@@ -186,15 +185,11 @@ func (t *transfer) delta(from int32) error {
 	}
 	atEnd := func() bool { return base+int64(held) == t.size }
 	for {
-		if pos := base + int64(at); !rolling && t.known != nil && pos == int64(want)*int64(blockLen) {
+		if !rolling && t.known != nil && base+int64(at) == int64(want)*int64(blockLen) {
 			if n := t.known.same(want, runOfSame, t.known.upTo(want+1, t.w.flush)); n > 0 {
 				literal(at)
-				for range n {
-					t.out.block(want, nil)
-					pos += int64(b.length(want))
-					want++
-				}
-				base, held, at, sent = pos, 0, 0, 0 // none of them was read
+				want = t.blocks(want, n)
+				base, held, at, sent = min(int64(want)*int64(blockLen), t.size), 0, 0, 0 // none of them was read
 				if err := t.w.failed(); err != nil {
 					return err
 				}

@@ -22,6 +22,26 @@ func (t *told) block(i int32, p []byte) { t.words = append(t.words, fmt.Sprintf(
 func (t *told) end()                    {}
 func (t *told) close()                  {}
 
+// sumsOf are those that a client gives of its copy, as far as its content goes.
+func sumsOf(content []byte, head sumHead, strong *blockHash) *sums {
+	b := &sums{sumHead: head}
+	for i := range head.count {
+		block := content[:min(head.length(i), len(content))]
+		content = content[len(block):]
+		x, y := weakSum(block)
+		b.weak, b.strong = append(b.weak, x|y<<16), append(b.strong, strong.sum(block)[:head.strongLen]...)
+	}
+	return b
+}
+
+// wire codes those of some blocks.
+func (b *sums) wire(from, to int32) (out []byte) {
+	for i := from; i < to; i++ {
+		out = append(appendInt(out, int32(b.weak[i])), b.sum(i)...)
+	}
+	return out
+}
+
 // The block behind a match is known by its strong sum alone if that has four bytes, as for files of gigabytes; a shorter one
 // speaks only together with the weak sum. Whatever does not follow is looked for everywhere, as before.
 func TestTheBlockBehindAMatchIsKnownByItsStrongSum(t *testing.T) {
@@ -44,16 +64,9 @@ func TestTheBlockBehindAMatchIsKnownByItsStrongSum(t *testing.T) {
 	} {
 		s := testSession(&options{}, 31, nil, true)
 		s.sum, s.seed = findAlgorithm("xxh128"), 77
-		basis := &sums{sumHead: sumHead{9, blockLen, c.strongLen, 100}}
-		strong := newBlockHash(s.sum, s.seed)
-		for i := range basis.count {
-			block := had[int(i)*blockLen:][:basis.length(i)]
-			a, b := weakSum(block)
-			weak := a | b<<16
-			if i == c.falseWeakOf {
-				weak++
-			}
-			basis.weak, basis.strong = append(basis.weak, weak), append(basis.strong, strong.sum(block)[:c.strongLen]...)
+		basis := sumsOf(had, sumHead{9, blockLen, c.strongLen, 100}, newBlockHash(s.sum, s.seed))
+		if c.falseWeakOf >= 0 {
+			basis.weak[c.falseWeakOf]++
 		}
 		out := &told{}
 		x := &sender{session: s, out: out, hash: s.sum.newHash(s.seed)}

@@ -141,7 +141,7 @@ func (p *plan) infers() bool {
 
 func (p *plan) set(types []Type) {
 	for i := range p.columns {
-		p.columns[i].Type = types[i]
+		p.columns[i].Type, p.columns[i].blank = types[i], false
 	}
 }
 
@@ -181,8 +181,5 @@ func (p *plan) survey(ctx context.Context, workers int) (warnings []string, err 
 		}
 	}
 	p.set(types)
-	for i := range p.columns {
-		p.columns[i].blank = false
-	}
 	return warnings, nil
 }

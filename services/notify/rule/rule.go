@@ -53,22 +53,13 @@ func Hash(text string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// faulty begins what is told of a file that made the program fail.
-const faulty = "an internal error happened while this was read: tell an admin"
-
-// Parse reads a rule. Everything that is wrong is told with file, line and column. As anybody writes such files, a fault of the
-// program itself is one too, which ends nothing but the reading of this file.
-func Parse(file, text string) (rule *Rule, problems []error) {
-	defer func() {
-		if p := recover(); p != nil {
-			rule, problems = nil, []error{&strict.Problem{File: file, Line: 1, Col: 1, Text: fmt.Sprintf("%s (%v)", faulty, p)}}
-		}
-	}()
+// Parse reads a rule. Everything that is wrong is told with file, line and column.
+func Parse(file, text string) (*Rule, []error) {
 	if len(text) > maxFile {
 		return nil, []error{&strict.Problem{File: file, Line: 1, Col: 1, Text: fmt.Sprintf("the file is longer than %d bytes", maxFile)}}
 	}
 	f := form{rule: &Rule{}}
-	problems = strict.Decode(strict.Source{Name: file, Text: []byte(text)}, &f)
+	problems := strict.Decode(strict.Source{Name: file, Text: []byte(text)}, &f)
 	if len(problems) == 0 && !f.read {
 		problems = []error{&strict.Problem{File: file, Line: 1, Col: 1, Text: "the file is empty: a rule needs sql, when, title, and schedule or after"}}
 	}

@@ -182,7 +182,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("{}")
 	f.Fuzz(func(t *testing.T, in string) {
 		r, problems := Parse("x.yaml", in)
-		if (r == nil) != (len(problems) > 0) || strings.Contains(sentences(problems), faulty) {
+		if (r == nil) != (len(problems) > 0) {
 			t.Fatalf("%v %v", r, problems)
 		}
 		if r == nil {

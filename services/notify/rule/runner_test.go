@@ -3,6 +3,7 @@ package rule
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -352,4 +353,26 @@ func TestAPreviewTellsWhatWouldBeToldAndTellsNobody(t *testing.T) {
 	if got := p.inbox("eva"); len(got) != 0 {
 		t.Errorf("%v", got)
 	}
+}
+
+// Anybody may write a rule: one that the program itself stumbles over ends neither it nor the rules of others.
+func TestAFileThatMakesTheProgramFailEndsItselfAlone(t *testing.T) {
+	var log strings.Builder
+	r := &Runner{o: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	rule, problems := r.guarded("eva", "x.yaml", func() (*Rule, []error) { panic("a fault") })
+	if got := sentences(problems); rule != nil || got != "x.yaml:1:1: an internal error happened while this was read: tell an admin" {
+		t.Errorf("%v, %q", rule, got)
+	}
+	for _, want := range []string{"user=eva", "file=x.yaml", "a fault", "goroutine"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log has no %q: %s", want, log.String())
+		}
+	}
+
+	p := newPlace(t)
+	p.write("eva", "empty.yaml", "{}")
+	p.write("eva", "low.yaml", low)
+	_, stop := p.run()
+	defer stop()
+	p.wait("eva", "fired Your rule empty is broken", "fired Revenue is 0")
 }

@@ -3,9 +3,11 @@ package rule
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"strings"
 	"time"
 
+	"aida/config/strict"
 	"aida/store"
 
 	"github.com/robfig/cron/v3"
@@ -111,7 +113,7 @@ func (r *Runner) settle(ctx context.Context, h *home, p *person, k *known) error
 		}
 		hash = Hash(text)
 		var list []error
-		rule, list = Parse(k.entry.file, text)
+		rule, list = r.guarded(p.user.Name, k.entry.file, func() (*Rule, []error) { return Parse(k.entry.file, text) })
 		problem = sentences(list)
 	}
 	edited := k.hash != "" && k.hash != hash
@@ -120,6 +122,18 @@ func (r *Runner) settle(ctx context.Context, h *home, p *person, k *known) error
 	}
 	k.hash, k.settled = hash, true
 	return nil
+}
+
+// guarded reads a file where everybody's are read: a fault of the program in one of them, which anybody may have written, ends
+// nothing but the reading of that one.
+func (r *Runner) guarded(user, file string, read func() (*Rule, []error)) (rule *Rule, problems []error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Log.Error("panic in reading an alert rule", "user", user, "file", file, "panic", p, "stack", string(debug.Stack()))
+			rule, problems = nil, []error{&strict.Problem{File: file, Line: 1, Col: 1, Text: "an internal error happened while this was read: tell an admin"}}
+		}
+	}()
+	return read()
 }
 
 // take goes on with what a file says now.
