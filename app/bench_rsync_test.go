@@ -55,7 +55,10 @@ func TestBenchRsync(t *testing.T) {
 			return []string{h + ":" + map[string]string{"ours": table, "peer": r + "/table/"}[h], got + "-table"}
 		}},
 		{fmt.Sprintf("rsync pull unchanged, %d files of user/", files), 0.35, 0.25, func(string) {}, func(h, r string) []string { return []string{h + ":" + r + "/many/", got + "-" + h} }},
-		{fmt.Sprintf("rsync pull 1%% changed, %d MiB, into memory", mib), 1, 0.8, func(disk string) { changed(disk, filepath.Join(memory, "changed")); warm(t, filepath.Join(memory, "warm"), mib) }, func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
+		{fmt.Sprintf("rsync pull 1%% changed, %d MiB, into memory", mib), 1, 0.8, func(disk string) {
+			changed(disk, filepath.Join(memory, "changed"))
+			warm(t, filepath.Join(memory, "warm"), mib)
+		}, func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
 		{fmt.Sprintf("rsync pull 1%% changed, %d MiB", mib), 1, 0.8, func(disk string) { fresh(""); changed(disk, filepath.Join(b.work, "changed")) },
 			func(h, r string) []string { return []string{h + ":" + r + "/big", got} }},
 		{fmt.Sprintf("rsync push cold, %d MiB", mib), 1.1, 0.9, func(disk string) { check(t, os.RemoveAll(filepath.Join(disk, "pushed"))) },
